@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* One process to one snapshot. */
+#ifndef GS_COLLECT_COLLECT_H
+#define GS_COLLECT_COLLECT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "model/snapshot.h"
+
+struct gs_collect_options {
+	bool stop;		/* stop the target's threads while walking; default: never touch it */
+};
+
+/**
+ * Inspect the process pid: everything DESIGN's "inspect" promises, findings included.
+ * The caller frees *ret with gs_snapshot_free(). A report that is not complete is no error: it
+ * says so in ret->warnings and ret->capture.complete.
+ */
+struct gs_err *gs_collect_process(pid_t pid, const struct gs_collect_options *options,
+				  struct gs_snapshot **ret);
+
+#endif
