@@ -61,4 +61,7 @@ void gs_evidence_text(struct gs_finding *finding, const char *name, const char *
 /** A size as text in an array of the enclosing block. */
 #define GS_SIZE(bytes) gs_fmt_size((char[GS_FMT_LEN]){ 0 }, (bytes))
 
+/** The same for a setting, which may be without bounds. */
+#define GS_SETTING(bytes) ((bytes) == GS_UNLIMITED ? "unlimited" : GS_SIZE(bytes))
+
 #endif

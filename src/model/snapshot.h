@@ -72,17 +72,17 @@ struct gs_heap {
 	struct gs_account account;
 	struct gs_pin pin;
 	uint64_t cell_bytes;	/* a power of two */
-	char *cells;		/* one letter a cell, L X S R T '-', see DESIGN; NUL-terminated */
+	char *cells;		/* one letter a cell: L X S R T or '-'; NUL-terminated */
 };
 
 struct gs_attached {		/* a thread attached to an arena */
 	int tid;
 	char *comm;
-	uint64_t tcache_bytes, tcache_chunks;	/* in this thread's tcache, whatever the arena */
+	uint64_t tcache_bytes, tcache_chunks;	/* in its tcache, whatever the arena */
 };
 
 struct gs_arena {
-	unsigned index;		/* 0 is main_arena; the order of malloc_info's <heap nr=…> */
+	unsigned index;		/* 0: main_arena; the order of malloc_info's <heap nr=…> */
 	gs_addr address;
 	uint64_t system_bytes, max_system_bytes;	/* glibc's system_mem, max_system_mem */
 	uint64_t unlocated_bytes;			/* system_bytes - account.mapped_bytes */
@@ -112,7 +112,7 @@ struct gs_what_if {
 
 #define GS_WHAT_IF_N 7	/* 4K 8K 64K 512K 1M 2M 64M */
 
-struct gs_mallopt {		/* mp_ as it is now; GS_UNKNOWN: not in this glibc; or GS_UNLIMITED */
+struct gs_mallopt {		/* mp_ as it is now; GS_UNKNOWN, or GS_UNLIMITED */
 	uint64_t trim_threshold, top_pad, mmap_threshold, arena_max, arena_test;
 	uint64_t tcache_count, tcache_max_bytes;
 	bool dynamic_threshold;	/* free() may still raise the thresholds */
@@ -206,6 +206,9 @@ void gs_snapshot_free(struct gs_snapshot *snapshot);
 
 /** Release what a finding owns, not the finding itself. */
 void gs_finding_fini(struct gs_finding *finding);
+
+/** Forget what was read of the heap, warnings included, so that it can be read anew. */
+void gs_snapshot_clear_heap(struct gs_snapshot *snapshot);
 
 /** Add a warning (printf-style): part of the report, and the reason for exit status 3. */
 void gs_snapshot_warn(struct gs_snapshot *snapshot, const char *fmt, ...)
