@@ -19,11 +19,11 @@ typedef uint64_t gs_addr;
 enum gs_err_code {
 	GS_ERR_OS,		/* a system call failed: see os_errno */
 	GS_ERR_NOMEM,		/* our own memory ran out */
-	GS_ERR_NO_PROCESS,	/* no such process, or it ended or exec'd while we looked */
+	GS_ERR_NO_PROCESS,	/* no such process, or it ended or exec'd meanwhile */
 	GS_ERR_PERMISSION,	/* the kernel refuses; the hint says which rule */
 	GS_ERR_FAULT,		/* target memory not readable at addr */
 	GS_ERR_FORMAT,		/* malformed file or target memory */
-	GS_ERR_NO_SYMBOLS,	/* debug symbols needed and not found; the hint names the package */
+	GS_ERR_NO_SYMBOLS,	/* debug symbols not found; the hint names the package */
 	GS_ERR_NOT_GLIBC,	/* the target has no glibc malloc we can read */
 	GS_ERR_UNSUPPORTED,	/* a kind of target this build cannot handle */
 	GS_ERR_NOT_FOUND,	/* something looked up is not there; often expected */

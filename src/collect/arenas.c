@@ -32,7 +32,15 @@ struct arena_walk {
 	struct gs_ranges *exclude;	/* heaps of thread arenas, segments */
 	size_t index;			/* of the arena */
 	struct gs_arena_state state;
+	/* What a walk of this arena adds; begun anew when it is walked again. */
 	struct heap_list heaps;
+	struct { struct gs_pin_words *data; size_t len, cap; } pins;
+	uint64_t what_if[GS_WHAT_IF_N];
+	uint64_t changed_chunks;
+	unsigned passes;
+	bool swapped_headers;
+	bool take_fastlinks;	/* the arena's fastbins are not listed */
+	struct gs_fastlinks fastlinks;
 };
 
 /* What a refresh needs to look a moving top up again. */
@@ -87,7 +95,7 @@ static void keep_pin_words(struct arena_walk *a, const struct gs_pin *pin)
 	    !gs_mem_try(r->mem, pin->address + 2u * word, words.bytes, len))
 		return;
 	words.len = len;
-	*gs_vec_push(&r->pins) = words;
+	*gs_vec_push(&a->pins) = words;
 }
 
 /* Walk one extent and append it to the heaps. False if it vanished. */
@@ -95,7 +103,6 @@ static bool walk_extent(struct arena_walk *a, const struct gs_extent *extent, bo
 			uint64_t reserved, struct refresh *refresh, struct gs_heap **ret)
 {
 	struct gs_reading *r = a->r;
-	struct gs_snapshot *s = r->snapshot;
 	char cells[GS_CELLS_MAX + 1];
 	struct gs_visit visit;
 	struct gs_walk_result result;
@@ -105,6 +112,8 @@ static bool walk_extent(struct arena_walk *a, const struct gs_extent *extent, bo
 	gs_visit_begin(&visit, &r->m->layout, &a->residency, &r->cached.tcache, fastbins,
 		       extent->start, extent->end, reserved, cells);
 	visit.has_arena = has_arena;
+	visit.take_fastlinks = a->take_fastlinks;
+	visit.fastlinks = a->fastlinks;
 	struct gs_walk_options options = {
 		.live = r->live,
 		.refresh = extent->is_main ? refresh_segment : refresh_heap,
@@ -113,8 +122,8 @@ static bool walk_extent(struct arena_walk *a, const struct gs_extent *extent, bo
 	};
 	struct gs_visitor visitor = { gs_visit_chunks, &visit, sizeof(visit) };
 	gs_walk(a->walker, extent, &options, &a->residency, &visitor, &result);
-	if (result.passes > s->capture.passes)
-		s->capture.passes = result.passes;
+	if (result.passes > a->passes)
+		a->passes = result.passes;
 	if (result.how == GS_WALK_GONE)
 		return false;
 
@@ -122,9 +131,10 @@ static bool walk_extent(struct arena_walk *a, const struct gs_extent *extent, bo
 		reserved = result.end - extent->start;
 	gs_residency_set_end(&a->residency, result.end);
 	gs_visit_finish(&visit, result.end, reserved);
-	s->capture.changed_chunks += visit.changed_chunks;
+	a->fastlinks = visit.fastlinks;
+	a->changed_chunks += visit.changed_chunks;
 	for (size_t i = 0; i < GS_WHAT_IF_N; i++)
-		s->what_if[i].releasable_bytes += visit.what_if[i];
+		a->what_if[i] += visit.what_if[i];
 	keep_pin_words(a, &visit.pin);
 
 	struct gs_heap *heap = gs_vec_push(&a->heaps);
@@ -139,16 +149,7 @@ static bool walk_extent(struct arena_walk *a, const struct gs_extent *extent, bo
 		.cell_bytes = UINT64_C(1) << visit.cell_shift,
 		.cells = gs_xstrdup(cells),
 	};
-	if (!heap->stable) {
-		s->capture.unstable_heaps++;
-		gs_snapshot_warn(s, "%llu bytes of the heap at 0x%llx could not be made out: %s",
-				 (unsigned long long)visit.account.unsettled_bytes,
-				 (unsigned long long)heap->address,
-				 result.swapped_headers ?
-					 "chunk headers are in swap, and are not read from there" :
-				 r->live ? "it kept changing while it was read" :
-					   "its chunk headers are not consistent");
-	}
+	a->swapped_headers |= result.swapped_headers;
 	*ret = heap;
 	return true;
 }
@@ -295,8 +296,112 @@ static void walk_main_arena(struct arena_walk *a)
 			break;
 		more = gs_segment_next(&search, heap->end, &extent);
 	}
+}
+
+/* --- one arena --- */
+
+/* Forget what a walk has added so far. */
+static void begin_walk(struct arena_walk *a)
+{
 	for (size_t i = 0; i < a->heaps.len; i++)
-		gs_ranges_add(a->exclude, a->heaps.data[i].address, a->heaps.data[i].end);
+		free(a->heaps.data[i].cells);
+	free(a->heaps.data);
+	free(a->pins.data);
+	a->heaps = (struct heap_list){};
+	memset(&a->pins, 0, sizeof(a->pins));
+	memset(a->what_if, 0, sizeof(a->what_if));
+	a->changed_chunks = 0;
+	a->swapped_headers = false;
+}
+
+/* Where the arena's memory lies: links within it are plausible. */
+static void arena_bounds(struct arena_walk *a, gs_addr *ret_lowest, gs_addr *ret_highest)
+{
+	struct gs_reading *r = a->r;
+	struct gs_heap_states chain;
+
+	*ret_lowest = r->par.sbrk_base;
+	*ret_highest = r->par.sbrk_base + a->state.system_mem;
+	if (a->state.flags & GS_ARENA_NONCONTIGUOUS)
+		*ret_highest = GS_NO_ADDR;
+	if (a->index == 0 || !gs_heap_chain(r->mem, r->m, &a->state, &chain))
+		return;
+	*ret_lowest = GS_NO_ADDR;
+	*ret_highest = 0;
+	for (size_t i = 0; i < chain.len; i++) {
+		gs_addr start = chain.data[i].address;
+		if (start < *ret_lowest)
+			*ret_lowest = start;
+		if (start + r->m->layout.heap_max > *ret_highest)
+			*ret_highest = start + r->m->layout.heap_max;
+	}
+	free(chain.data);
+}
+
+static void walk_once(struct arena_walk *a)
+{
+	begin_walk(a);
+	if (a->take_fastlinks) {
+		gs_addr lowest, highest;
+		arena_bounds(a, &lowest, &highest);
+		gs_fastlinks_begin(&a->fastlinks, &a->r->m->layout, &a->state, lowest, highest);
+	}
+	if (a->index == 0)
+		walk_main_arena(a);
+	else
+		walk_thread_arena(a);
+}
+
+/* Links that are not mangled are too easily mistaken: then long lists are followed at once. */
+static void walk_arena(struct arena_walk *a)
+{
+	struct gs_reading *r = a->r;
+	bool has_long = r->cached.has_long[a->index];
+
+	a->take_fastlinks = has_long && r->m->layout.safe_linking;
+	if (has_long && !a->take_fastlinks)
+		gs_cached_read_fastbins(r->mem, r->m, &a->state, a->index, &r->cached);
+	walk_once(a);
+	if (!a->take_fastlinks || gs_fastlinks_agree(&a->fastlinks))
+		return;
+	/* Somebody allocated meanwhile, or something else looks like links: ask the lists. */
+	a->take_fastlinks = false;
+	if (gs_arena_read(r->mem, r->m, a->state.address, &a->state))
+		gs_cached_read_fastbins(r->mem, r->m, &a->state, a->index, &r->cached);
+	walk_once(a);
+}
+
+static const char *unsettled_reason(const struct arena_walk *a)
+{
+	if (a->swapped_headers)
+		return "chunk headers are in swap, and are not read from there";
+	return a->r->live ? "it kept changing while it was read" :
+			    "its chunk headers are not consistent";
+}
+
+/* Hand what the walk found to the snapshot. */
+static void commit_walk(struct arena_walk *a)
+{
+	struct gs_snapshot *s = a->r->snapshot;
+
+	if (a->passes > s->capture.passes)
+		s->capture.passes = a->passes;
+	s->capture.changed_chunks += a->changed_chunks;
+	for (size_t i = 0; i < GS_WHAT_IF_N; i++)
+		s->what_if[i].releasable_bytes += a->what_if[i];
+	for (size_t i = 0; i < a->pins.len; i++)
+		*gs_vec_push(&a->r->pins) = a->pins.data[i];
+	free(a->pins.data);
+	memset(&a->pins, 0, sizeof(a->pins));
+	for (size_t i = 0; i < a->heaps.len; i++) {
+		const struct gs_heap *heap = &a->heaps.data[i];
+		if (heap->stable)
+			continue;
+		s->capture.unstable_heaps++;
+		gs_snapshot_warn(s, "%llu bytes of the heap at 0x%llx could not be made out: %s",
+				 (unsigned long long)heap->account.unsettled_bytes,
+				 (unsigned long long)heap->address, unsettled_reason(a));
+	}
 }
 
 /* --- all arenas --- */
@@ -325,23 +430,38 @@ static void add_threads(struct gs_reading *r, struct gs_arena *arena)
 	}
 }
 
-static void finish_arena(struct arena_walk *a, struct gs_arena *arena)
+/*
+ * glibc's own sum for the arena. On a running target it may have moved on since the heaps were
+ * walked; where nothing of the arena can lie elsewhere it was what the heaps add up to.
+ */
+static uint64_t system_bytes(struct arena_walk *a, uint64_t mapped)
 {
 	struct gs_reading *r = a->r;
 	struct gs_arena_state now;
 
-	/* A running arena changed meanwhile: its own sum goes with what was walked last. */
-	if (r->live && gs_arena_read(r->mem, r->m, a->state.address, &now))
-		a->state = now;
+	if (!r->live || a->state.system_mem == mapped ||
+	    !gs_arena_read(r->mem, r->m, a->state.address, &now))
+		return a->state.system_mem;
+	bool has_gaps = a->index == 0 && a->heaps.len != 1;
+	return mapped && (!has_gaps || now.system_mem < mapped) ? mapped : now.system_mem;
+}
+
+static void finish_arena(struct arena_walk *a, struct gs_arena *arena)
+{
+	struct gs_reading *r = a->r;
+	uint64_t system = system_bytes(a, mapped_bytes(&a->heaps));
+
 	*arena = (struct gs_arena){
 		.index = (unsigned)a->index,
 		.address = a->state.address,
-		.system_bytes = a->state.system_mem,
-		.max_system_bytes = a->state.max_system_mem,
+		.system_bytes = system,
+		.max_system_bytes = a->state.max_system_mem > system ? a->state.max_system_mem :
+								       system,
 		.attached_threads = a->state.attached_threads,
 		.heaps = a->heaps.data,
 		.n_heaps = a->heaps.len,
 	};
+	a->heaps = (struct heap_list){};
 	for (size_t i = 0; i < arena->n_heaps; i++)
 		gs_account_add(&arena->account, &arena->heaps[i].account);
 	if (arena->system_bytes > arena->account.mapped_bytes)
@@ -392,16 +512,14 @@ static void walk_arenas(struct gs_reading *r, struct gs_page_scan *scan,
 	s->arenas = gs_xcalloc(r->ring.len, sizeof(*s->arenas));
 	for (size_t i = 0; i < r->ring.len; i++) {
 		a.index = i;
-		a.heaps = (struct heap_list){};
 		if (!gs_arena_read(r->mem, r->m, r->ring.data[i], &a.state)) {
 			gs_snapshot_warn(s, "arena %zu could not be read", i);
 			a.state = (struct gs_arena_state){ .address = r->ring.data[i] };
 		} else if (gs_arena_is_unused(r->m, &a.state)) {
 			r->main_is_unused |= i == 0;
-		} else if (i == 0) {
-			walk_main_arena(&a);
 		} else {
-			walk_thread_arena(&a);
+			walk_arena(&a);
+			commit_walk(&a);
 		}
 		finish_arena(&a, &s->arenas[s->n_arenas]);
 		add_threads(r, &s->arenas[s->n_arenas++]);
@@ -415,6 +533,9 @@ static void read_mmapped(struct gs_reading *r, struct gs_page_scan *scan,
 {
 	struct gs_snapshot *s = r->snapshot;
 
+	/* main_arena's segments; thread heaps are in already. There is always a main_arena. */
+	for (size_t i = 0; i < s->arenas[0].n_heaps; i++)
+		gs_ranges_add(exclude, s->arenas[0].heaps[i].address, s->arenas[0].heaps[i].end);
 	gs_ranges_sort(exclude);
 	bool all = gs_mmapped_find(r->m, &r->par, r->maps, exclude, scan, &r->mmapped);
 	s->mmapped.chunks = r->par.n_mmaps;
@@ -457,8 +578,8 @@ static void count_checks(struct gs_reading *r, bool bins_agree)
 		(r->ring.len > 1) +			/* heaps point back at their arenas */
 		bins_agree +
 		(has_memory && sums_agree) +		/* heaps add up to system_mem */
-		(has_memory && !s->capture.unstable_heaps) +	/* every walk ended as it must */
-		(r->states.len > 0) +			/* TLS of a thread points to an arena */
+		(has_memory && !s->capture.unstable_heaps) +	/* walks ended as they must */
+		(r->states.len > 0) +			/* a thread's TLS names an arena */
 		(s->mmapped.resident_bytes != GS_UNKNOWN);	/* counters of mp_ fit */
 }
 
@@ -476,13 +597,25 @@ static void warn_incomplete(struct gs_reading *r)
 	}
 }
 
+/* An arena that is just being made may be in the ring before it points back. */
+static struct gs_err *read_ring(struct gs_reading *r)
+{
+	struct gs_err *err = gs_arena_ring(r->mem, r->m, &r->ring);
+
+	for (unsigned i = 1; err && r->live && i < ATTEMPTS; i++) {
+		gs_err_free(err);
+		err = gs_arena_ring(r->mem, r->m, &r->ring);
+	}
+	return err;
+}
+
 struct gs_err *gs_reading_run(struct gs_reading *r)
 {
 	struct gs_snapshot *s = r->snapshot;
 	struct gs_err *err = gs_par_read(r->mem, r->m, &r->par);
 
 	if (!err)
-		err = gs_arena_ring(r->mem, r->m, &r->ring);
+		err = read_ring(r);
 	if (err)
 		return err;
 	for (size_t i = 0; i < GS_WHAT_IF_N; i++)

@@ -24,10 +24,17 @@
 /* A stop that does not come about within this time is given up. */
 #define STOP_DEADLINE_NS UINT64_C(2000000000)
 
+/*
+ * A thread may be stopped in the middle of malloc, its heap between two states. Then all run on
+ * for this long, and are stopped again.
+ */
+enum { STOPS_MAX = 10, REST_NS = 2000000 };
+
 /* Everything one inspection holds open. */
 struct inspection {
 	struct gs_target *target;
-	struct gs_maps maps;
+	struct gs_maps maps;		/* as modules were found in them */
+	struct gs_maps heap_maps;	/* as they were when the heap was read */
 	struct gs_mem *mem;
 	struct gs_modules modules;
 	struct gs_module *libc;
@@ -42,6 +49,7 @@ static void inspection_fini(struct inspection *in)
 	gs_threads_fini(&in->threads);
 	gs_modules_fini(&in->modules);
 	gs_mem_free(in->mem);
+	gs_maps_fini(&in->heap_maps);
 	gs_maps_fini(&in->maps);
 	gs_target_free(in->target);
 }
@@ -179,22 +187,21 @@ static struct gs_err *read_symbols(struct inspection *in)
 static struct gs_err *read_heap(struct inspection *in, bool live, struct gs_reading *reading)
 {
 	/* The mappings may have changed while symbols were read. */
-	gs_maps_fini(&in->maps);
-	for (size_t i = 0; i < in->modules.len; i++)
-		in->modules.data[i]->map = NULL;
-	struct gs_err *err = gs_maps_read(in->target, &in->maps);
+	gs_maps_fini(&in->heap_maps);
+	gs_threads_fini(&in->threads);
+	struct gs_err *err = gs_maps_read(in->target, &in->heap_maps);
 	if (!err)
 		err = gs_target_threads(in->target, &in->threads);
 	if (err)
 		return err;
 	*reading = (struct gs_reading){
-		.mem = in->mem, .m = &in->m, .maps = &in->maps, .threads = &in->threads,
+		.mem = in->mem, .m = &in->m, .maps = &in->heap_maps, .threads = &in->threads,
 		.live = live, .snapshot = in->snapshot,
 	};
 	return gs_reading_run(reading);
 }
 
-static struct gs_err *read_heap_stopped(struct inspection *in, struct gs_reading *reading)
+static struct gs_err *read_heap_in_stop(struct inspection *in, struct gs_reading *reading)
 {
 	struct gs_stop *stop;
 	struct gs_err *err = gs_stop_all(in->target, STOP_DEADLINE_NS, &stop);
@@ -203,10 +210,32 @@ static struct gs_err *read_heap_stopped(struct inspection *in, struct gs_reading
 		return err;
 	err = read_heap(in, false, reading);
 	bool interrupted = gs_stop_interrupted(stop);
-	gs_stop_resume(stop, &in->snapshot->capture.pause_ns);
+	uint64_t pause_ns;
+	gs_stop_resume(stop, &pause_ns);
+	in->snapshot->capture.pause_ns += pause_ns;
 	if (!err && interrupted)
 		err = gs_err_new(GS_ERR_INTERRUPTED, "interrupted");
 	return err;
+}
+
+static struct gs_err *read_heap_stopped(struct inspection *in, struct gs_reading *reading)
+{
+	static const struct timespec rest = { .tv_nsec = REST_NS };
+	struct gs_snapshot *s = in->snapshot;
+
+	s->capture.pause_ns = 0;
+	for (unsigned stops = 1;; stops++) {
+		struct gs_err *err = read_heap_in_stop(in, reading);
+		if (s->capture.passes < stops)
+			s->capture.passes = stops;
+		bool torn = s->n_warnings || (err && err->code == GS_ERR_FORMAT);
+		if (!torn || stops == STOPS_MAX)
+			return err;
+		gs_err_free(err);
+		gs_reading_fini(reading);
+		gs_snapshot_clear_heap(s);
+		nanosleep(&rest, NULL);
+	}
 }
 
 /* --- the rest of the snapshot --- */

@@ -10,7 +10,7 @@
 #include "model/snapshot.h"
 
 struct gs_collect_options {
-	bool stop;		/* stop the target's threads while walking; default: never touch it */
+	bool stop;	/* stop the target's threads while walking; default: never touch it */
 };
 
 /**

@@ -185,9 +185,18 @@ static inline void pass_cached(struct gs_visit *v, unsigned i, gs_addr addr)
 	}
 }
 
+static void set_next_cached(struct gs_visit *v)
+{
+	v->next_cached = GS_NO_ADDR;
+	for (unsigned i = 0; i < 2; i++) {
+		const struct gs_cached_list *list = v->cached[i];
+		if (v->cursor[i] < list->len && list->data[v->cursor[i]].addr < v->next_cached)
+			v->next_cached = list->data[v->cursor[i]].addr;
+	}
+}
+
 /* The cached chunk at addr, or NULL. */
-static inline const struct gs_cached *match_cached(struct gs_visit *v, gs_addr addr,
-						   uint64_t size)
+static const struct gs_cached *match_cached(struct gs_visit *v, gs_addr addr, uint64_t size)
 {
 	const struct gs_cached *found = NULL;
 
@@ -202,17 +211,8 @@ static inline const struct gs_cached *match_cached(struct gs_visit *v, gs_addr a
 		else
 			found = cached;
 	}
+	set_next_cached(v);
 	return found;
-}
-
-static inline void set_pin(struct gs_visit *v, const struct gs_chunk *chunk,
-			   const struct gs_cached *cached)
-{
-	v->pin.address = chunk->addr;
-	v->pin.size = chunk->size;
-	v->pin.state = !cached ? GS_CHUNK_LIVE : cached->tid ? GS_CHUNK_TCACHE : GS_CHUNK_FASTBIN;
-	v->pin.tid = cached ? cached->tid : 0;
-	v->pin.below_bytes = v->free_bytes;
 }
 
 /* Account free memory; returns how much of it is resident. */
@@ -228,13 +228,44 @@ static inline uint64_t add_free(struct gs_visit *v, const struct gs_chunk *chunk
 	return resident;
 }
 
+/* Where a chunk that looks in use really is, and who holds it if that is a tcache. */
+struct holder {
+	enum gs_chunk_state state;
+	int tid;
+};
+
+static inline struct holder find_holder(struct gs_visit *v, const struct gs_chunk *chunk)
+{
+	const struct gs_cached *cached = NULL;
+
+	if (chunk->addr >= v->next_cached)
+		cached = match_cached(v, chunk->addr, chunk->size);
+	if (cached)
+		return (struct holder){ cached->tid ? GS_CHUNK_TCACHE : GS_CHUNK_FASTBIN,
+					cached->tid };
+	if (v->take_fastlinks && gs_fastlinks_take(&v->fastlinks, v->layout, chunk->addr,
+						   chunk->size, chunk->link))
+		return (struct holder){ GS_CHUNK_FASTBIN, 0 };
+	return (struct holder){ GS_CHUNK_LIVE, 0 };
+}
+
+static inline void set_pin(struct gs_visit *v, const struct gs_chunk *chunk,
+			   const struct holder *holder)
+{
+	v->pin.address = chunk->addr;
+	v->pin.size = chunk->size;
+	v->pin.state = holder->state;
+	v->pin.tid = holder->tid;
+	v->pin.below_bytes = v->free_bytes;
+}
+
 static void add_cached(struct gs_visit *v, const struct gs_chunk *chunk,
-		       const struct gs_cached *cached)
+		       enum gs_chunk_state state)
 {
 	struct gs_account *a = &v->account;
 	uint64_t resident = add_free(v, chunk);
 
-	if (cached->tid) {
+	if (state == GS_CHUNK_TCACHE) {
 		a->tcache_bytes += chunk->size;
 		a->tcache_chunks++;
 		a->stalled_tcache_bytes += resident;
@@ -248,12 +279,12 @@ static void add_cached(struct gs_visit *v, const struct gs_chunk *chunk,
 
 static inline void add_inuse(struct gs_visit *v, const struct gs_chunk *chunk)
 {
-	const struct gs_cached *cached = match_cached(v, chunk->addr, chunk->size);
+	struct holder holder = find_holder(v, chunk);
 
-	set_pin(v, chunk, cached);
+	set_pin(v, chunk, &holder);
 	occupy(v, chunk->addr, chunk->addr + chunk->size);
-	if (cached) {
-		add_cached(v, chunk, cached);
+	if (holder.state != GS_CHUNK_LIVE) {
+		add_cached(v, chunk, holder.state);
 		return;
 	}
 	v->account.live_bytes += chunk->size;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "heap/cached.h"
+#include "heap/fastlinks.h"
 #include "heap/layout.h"
 #include "heap/walk.h"
 #include "model/snapshot.h"
@@ -34,11 +35,14 @@ struct gs_visit {
 	const struct gs_cached_list *cached[2];	/* those of tcaches, those of fastbins */
 	gs_addr start, end;		/* of the heap; end as known when the walk began */
 	bool has_arena;			/* its header holds a malloc_state, which stays */
+	bool take_fastlinks;		/* fastbin chunks are told by their links, not listed */
 	unsigned cell_shift;
 	char *cells;			/* GS_CELLS_MAX + 1 letters */
 
 	struct gs_account account;
+	struct gs_fastlinks fastlinks;	/* goes on from heap to heap of an arena */
 	size_t cursor[2];		/* next cached chunk to be met, in either list */
+	gs_addr next_cached;		/* below it there is none in either list */
 	uint64_t changed_chunks;	/* cached chunks not met as they were listed */
 	struct gs_pin pin;		/* last chunk in use so far; owner is not set here */
 	uint64_t free_bytes;		/* so far */

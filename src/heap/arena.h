@@ -16,7 +16,7 @@ struct gs_malloc {
 	struct gs_layout layout;
 	gs_addr main_arena;
 	gs_addr mp;			/* struct malloc_par mp_ */
-	gs_addr image_start, image_end;	/* of the libc: a pointer into it is no heap pointer */
+	gs_addr image_start, image_end;	/* of libc: a pointer into it is no heap pointer */
 	uint64_t tls_tcache;		/* offsets in libc's TLS block, GS_NO_TLS: not there */
 	uint64_t tls_thread_arena;
 };

@@ -21,6 +21,7 @@ struct follower {
 	gs_addr mark;		/* an element seen: meeting it again means a circle (Brent) */
 	uint64_t steps, power;
 	bool counted;		/* left is what a counter says: the list ends with it */
+	bool *too_long;		/* set when there are more than left; or NULL */
 	int32_t tid;		/* 0: a fastbin */
 	struct gs_tcache_sum *sum;
 	struct gs_cached_list *into;
@@ -96,10 +97,17 @@ static void read_nodes(struct gs_presence *presence, const struct gs_layout *l,
 		ret_ok[owner[i]] = spans[i].got == spans[i].len;
 }
 
-/* Is the list at its end? A counted one ends when the counter does. */
+/*
+ * Is the list at its end? A counted one ends when the counter does; its thread may be just between
+ * taking the last element off the list and counting it (malloc.c, tcache_get).
+ */
 static bool is_finished(const struct follower *f)
 {
-	return f->counted ? !f->left : !f->user;
+	if (f->counted)
+		return !f->left || (!f->user && f->left == 1);
+	if (f->user && !f->left && f->too_long)
+		*f->too_long = true;
+	return !f->user || (f->too_long && *f->too_long);
 }
 
 /* One round: every list one element on. Finished and broken ones leave. */
@@ -122,6 +130,18 @@ static void advance(struct gs_presence *presence, const struct gs_layout *l,
 		}
 	}
 	lists->len = kept;
+}
+
+/* Follow all lists to their ends. */
+static void follow(struct gs_mem *mem, const struct gs_malloc *m, struct followers *lists,
+		   struct gs_cached_set *set)
+{
+	struct gs_presence *presence = gs_presence_new(mem);
+
+	while (lists->len)
+		advance(presence, &m->layout, lists, set);
+	gs_presence_free(presence);
+	free(lists->data);
 }
 
 /* Elements that the counter of bin i says are in its list. */
@@ -150,26 +170,28 @@ static void add_tcache(struct gs_mem *mem, const struct gs_layout *l,
 	}
 	for (unsigned i = 0; i < l->tcache.n_bins; i++) {
 		uint64_t n = bin_count(l, tcache, i, tcache_count);
-		if (!n)
-			continue;
-		*gs_vec_push(lists) = (struct follower){
+		struct follower f = {
 			.user = gs_layout_word(l, tcache, l->tcache.entries + i * l->word),
 			.left = n, .counted = true, .power = 1,
 			.size = i < l->tcache.n_small_bins ? gs_layout_tcache_size(l, i) : 0,
 			.tid = thread->tid, .sum = sum, .into = &set->tcache,
 		};
+		if (!is_finished(&f))
+			*gs_vec_push(lists) = f;
 	}
 }
 
+/* too_long NULL: follow lists of any length, as far as the arena's memory could hold them. */
 static void add_fastbins(const struct gs_layout *l, const struct gs_arena_state *arena,
-			 struct gs_cached_list *into, struct followers *lists)
+			 struct gs_cached_list *into, bool *too_long, struct followers *lists)
 {
 	for (unsigned i = 0; i < l->arena.n_fastbins; i++) {
 		if (!arena->fastbins[i])
 			continue;
 		*gs_vec_push(lists) = (struct follower){
 			.user = arena->fastbins[i] + 2u * l->word,
-			.left = arena->system_mem / l->min_size, .power = 1,
+			.left = too_long ? GS_FASTBIN_SHORT : arena->system_mem / l->min_size,
+			.power = 1, .too_long = too_long,
 			.size = gs_layout_fastbin_size(l, i), .into = into,
 		};
 	}
@@ -205,11 +227,11 @@ void gs_cached_read(struct gs_mem *mem, const struct gs_malloc *m,
 {
 	struct gs_cached_set set = {
 		.fastbins = gs_xcalloc(n_arenas, sizeof(*set.fastbins)),
+		.has_long = gs_xcalloc(n_arenas, sizeof(*set.has_long)),
 		.n_fastbins = n_arenas,
 		.sums = gs_xcalloc(threads->len, sizeof(*set.sums)),
 	};
 	struct followers lists = {};
-	struct gs_presence *presence = gs_presence_new(mem);
 
 	for (size_t i = 0; i < threads->len; i++) {
 		if (threads->data[i].tcache)
@@ -217,16 +239,27 @@ void gs_cached_read(struct gs_mem *mem, const struct gs_malloc *m,
 				   &set, &lists);
 	}
 	for (size_t i = 0; i < n_arenas; i++)
-		add_fastbins(&m->layout, &arenas[i], &set.fastbins[i], &lists);
-	while (lists.len)
-		advance(presence, &m->layout, &lists, &set);
-	gs_presence_free(presence);
-	free(lists.data);
-
+		add_fastbins(&m->layout, &arenas[i], &set.fastbins[i], &set.has_long[i], &lists);
+	follow(mem, m, &lists, &set);
 	set.dropped += sort(&set.tcache);
-	for (size_t i = 0; i < n_arenas; i++)
+	for (size_t i = 0; i < n_arenas; i++) {
+		if (set.has_long[i])
+			set.fastbins[i].len = 0;
 		set.dropped += sort(&set.fastbins[i]);
+	}
 	*ret = set;
+}
+
+void gs_cached_read_fastbins(struct gs_mem *mem, const struct gs_malloc *m,
+			     const struct gs_arena_state *arena, size_t i,
+			     struct gs_cached_set *set)
+{
+	struct followers lists = {};
+
+	set->fastbins[i].len = 0;
+	add_fastbins(&m->layout, arena, &set->fastbins[i], NULL, &lists);
+	follow(mem, m, &lists, set);
+	set->dropped += sort(&set->fastbins[i]);
 }
 
 size_t gs_cached_find(const struct gs_cached_list *list, gs_addr addr)
@@ -249,6 +282,7 @@ void gs_cached_fini(struct gs_cached_set *set)
 	for (size_t i = 0; i < set->n_fastbins; i++)
 		free(set->fastbins[i].data);
 	free(set->fastbins);
+	free(set->has_long);
 	free(set->sums);
 	*set = (struct gs_cached_set){};
 }

@@ -95,19 +95,20 @@ static const struct { const char *type, *name; } extras[N_EXTRA] = {
 
 static struct gs_err *bad_dwarf(const char *type, const char *name)
 {
-	return gs_err_new(GS_ERR_NO_SYMBOLS, "the debug information of libc does not describe %s%s%s",
-			  type, name ? "." : "", name ? name : "");
+	return gs_err_new(GS_ERR_NO_SYMBOLS,
+			  "the debug information of libc does not describe %s%s%s", type,
+			  name ? "." : "", name ? name : "");
 }
 
 static struct gs_err *take_members(const struct gs_member *members, struct gs_layout *layout)
 {
 	for (size_t i = 0; i < N_WANTED; i++) {
-		uint16_t *into = (uint16_t *)((char *)layout + wanted[i].into);
-		*into = GS_NO_MEMBER;
+		uint16_t offset = GS_NO_MEMBER;
 		if (members[i].found && members[i].offset < GS_MAX_STRUCT)
-			*into = (uint16_t)members[i].offset;
+			offset = (uint16_t)members[i].offset;
 		else if (members[i].found || !wanted[i].optional)
 			return bad_dwarf(wanted[i].type, wanted[i].name);
+		memcpy((char *)layout + wanted[i].into, &offset, sizeof(offset));
 	}
 	return NULL;
 }
@@ -139,7 +140,8 @@ static struct gs_err *take_tcache(const struct gs_member *extra, struct gs_layou
 	if (!layout->has_tcache)
 		return NULL;
 	layout->tcache.counts_free = extra[X_NUM_SLOTS].found;
-	const struct gs_member *counts = &extra[layout->tcache.counts_free ? X_NUM_SLOTS : X_COUNTS];
+	const struct gs_member *counts =
+		&extra[layout->tcache.counts_free ? X_NUM_SLOTS : X_COUNTS];
 	uint32_t n = extra[X_ENTRIES].count;
 	if (!extra[X_ENTRIES].found || !counts->found || !n || n > GS_MAX_TCACHE_BINS ||
 	    counts->count != n || counts->size / n < 1 || counts->size / n > 2 ||

@@ -23,7 +23,7 @@ enum {
 	GS_MAX_ARENAS = 65536,		/* arenas in the ring */
 	GS_MAX_HEAPS = 1 << 20,		/* heaps of one arena */
 	GS_MAX_FASTBINS = 11,		/* NFASTBINS: 10, or 11 on i386 since 2.26 */
-	GS_MAX_CACHED = 1 << 24,	/* cached chunks remembered: 256 MiB of ours */
+	GS_MAX_CACHED = 1 << 24,	/* cached chunks remembered: 256 MiB */
 	GS_MAX_TCACHE_BINS = 76,	/* TCACHE_MAX_BINS: 64, 76 since 2.42 */
 	GS_MAX_STRUCT = 4096,		/* bytes of any struct of malloc */
 };
@@ -42,7 +42,7 @@ struct gs_layout {
 	uint16_t min_size;	/* MINSIZE: the smallest chunk */
 	uint64_t heap_max;	/* HEAP_MAX_SIZE: a heap starts at a multiple of it */
 	bool safe_linking;	/* singly linked lists are mangled (2.32) */
-	bool mmapped_trailer;	/* an mmapped chunk's size leaves its last two words out (2.43) */
+	bool mmapped_trailer;	/* the size of an mmapped chunk leaves two words out (2.43) */
 	bool has_tcache;	/* 2.26 */
 	struct {		/* struct malloc_state */
 		uint16_t mutex, flags, top, bins, next, system_mem, max_system_mem;

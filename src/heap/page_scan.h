@@ -37,8 +37,8 @@ void gs_page_scan_fini(struct gs_page_scan *scan);
 void gs_page_scan_begin(struct gs_page_scan *scan, gs_addr start, gs_addr end);
 
 /**
- * The next page in memory: its address, and in *ret_words its first four words (owned by scan, valid
- * until the next call). False at the end of the range or the budget.
+ * The next page in memory: its address, and in *ret_words its first four words (owned by scan,
+ * valid until the next call). False at the end of the range or the budget.
  */
 bool gs_page_scan_next(struct gs_page_scan *scan, gs_addr *ret_page, const char **ret_words);
 

@@ -25,7 +25,7 @@ struct gs_segment_search {
 	struct gs_arena_state arena;		/* main_arena */
 	gs_addr top_end;			/* end of its top chunk */
 	gs_addr sbrk_base;
-	gs_addr first_end;			/* end of the first segment, 0: not walked yet */
+	gs_addr first_end;			/* end of the first segment, 0: not yet */
 	size_t map;				/* mapping that is being searched */
 	gs_addr from;				/* go on in it at this address */
 };
@@ -37,7 +37,7 @@ struct gs_segment_search {
 bool gs_segment_top(struct gs_mem *mem, const struct gs_malloc *m,
 		    const struct gs_arena_state *arena, gs_addr *ret_end);
 
-/** The first segment. False if main_arena has none. the caller has set all members up to sbrk_base. */
+/** The first segment. False if there is none. All members up to sbrk_base have been set. */
 bool gs_segment_first(struct gs_segment_search *search, struct gs_extent *ret);
 
 /**

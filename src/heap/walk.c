@@ -5,10 +5,9 @@
 #include <string.h>
 
 #include "base/xalloc.h"
+#include "heap/window.h"
 
 enum {
-	WINDOW_MAX = 256 << 10,	/* bytes read at once in dense heaps: fastest from 64K to 1M */
-	PAGES_MAX = WINDOW_MAX / 4096 + 1,
 	BATCH = 512,		/* chunks told to the visitor at once */
 	CHECKPOINTS = 32,
 	TRIES_MAX = 200,	/* stretches read again in one extent */
@@ -19,6 +18,8 @@ enum {
 struct position {
 	gs_addr p;
 	uint64_t raw;		/* size word of p */
+	uint64_t link;		/* first user word of p, if it was read with the header */
+	bool has_link;
 	bool begun;		/* false: the header of p itself is still to be read */
 	bool resumed;		/* not begun, and what lies before p is not known */
 };
@@ -31,17 +32,14 @@ struct checkpoint {
 struct gs_walker {
 	struct gs_mem *mem;
 	const struct gs_layout *layout;
-	/* The window: bytes of [win_start, win_end) in buf, zeros where nothing could be read. */
-	char *buf;
-	gs_addr win_start, win_end;
-	size_t window;
+	struct gs_window window;	/* what is being looked at */
 	/* The walk under way. */
 	struct gs_extent extent;
 	const struct gs_walk_options *options;
 	struct gs_residency *residency;
 	const struct gs_visitor *visitor;
 	struct position at;
-	gs_addr fence;		/* thread heap without top: address of the closing header, else 0 */
+	gs_addr fence;		/* closing header of a thread heap without top, else 0 */
 	size_t n_batch;
 	struct gs_chunk batch[BATCH];
 	struct checkpoint base, ring[CHECKPOINTS];
@@ -62,7 +60,7 @@ struct gs_walker *gs_walker_new(struct gs_mem *mem, const struct gs_layout *layo
 
 	w->mem = mem;
 	w->layout = layout;
-	w->buf = gs_xcalloc(1, WINDOW_MAX + mem->page_size);
+	gs_window_init(&w->window, mem);
 	return w;
 }
 
@@ -70,68 +68,20 @@ void gs_walker_free(struct gs_walker *w)
 {
 	if (!w)
 		return;
-	free(w->buf);
+	gs_window_fini(&w->window);
 	free(w);
 }
 
-/* --- the window --- */
-
-/*
- * Copy the pages of [start, start + len) that are in memory, zeros for the others. A header on
- * a missing page then reads as size 0, which no check accepts.
- */
-static void read_window(struct gs_walker *w, gs_addr start, size_t len)
+static inline uint64_t load_word(const char *at, unsigned word)
 {
-	struct gs_span spans[PAGES_MAX];
-	gs_addr from, to, at = start, end = start + len;
-	size_t n = 0;
-
-	if (!gs_residency_run(w->residency, start, end, &from, &to) || to - from < len)
-		memset(w->buf, 0, len);
-	while (n < PAGES_MAX && gs_residency_run(w->residency, at, end, &from, &to)) {
-		spans[n++] = (struct gs_span){
-			.addr = from, .buf = w->buf + (from - start), .len = to - from,
-		};
-		at = to;
+	if (word == 8) {
+		uint64_t v;
+		memcpy(&v, at, 8);
+		return v;
 	}
-	gs_mem_readv(w->mem, spans, n);
-	for (size_t i = 0; i < n; i++)
-		memset((char *)spans[i].buf + spans[i].got, 0, spans[i].len - spans[i].got);
-	w->win_start = start;
-	w->win_end = end;
-}
-
-/*
- * Make the header at q part of the window. Dense heaps are read in ever larger windows; after a
- * jump over a large chunk one page is enough, as the next header may be far away again.
- */
-static void move_window(struct gs_walker *w, gs_addr q)
-{
-	size_t page = w->mem->page_size;
-	gs_addr start = q & ~(gs_addr)(page - 1);
-	gs_addr limit = (w->extent.end + page - 1) & ~(gs_addr)(page - 1);
-
-	if (start >= w->win_end && start - w->win_end < page)
-		w->window = w->window * 4 < WINDOW_MAX ? w->window * 4 : WINDOW_MAX;
-	else
-		w->window = page;
-	size_t len = w->window;
-	if (limit > start && len > limit - start)
-		len = (size_t)(limit - start);
-	if (len < page)
-		len = page;
-	read_window(w, start, len);
-}
-
-static bool in_window(const struct gs_walker *w, gs_addr q)
-{
-	return q >= w->win_start && q < w->win_end && w->win_end - q >= 2u * w->layout->word;
-}
-
-static void forget_window(struct gs_walker *w)
-{
-	w->win_start = w->win_end = 0;
-	w->window = w->mem->page_size;
+	uint32_t v;
+	memcpy(&v, at, 4);
+	return v;
 }
 
 /* --- telling the visitor --- */
@@ -147,7 +97,23 @@ static inline void tell(struct gs_walker *w, gs_addr addr, uint64_t size, enum g
 {
 	if (w->n_batch == BATCH)
 		flush(w);
-	w->batch[w->n_batch++] = (struct gs_chunk){ addr, size, kind };
+	w->batch[w->n_batch++] = (struct gs_chunk){ .addr = addr, .size = size, .kind = kind };
+}
+
+/*
+ * The chunk p, in use. Where its header ended a window its first user word begins the next one:
+ * the chunk is small, or nobody asks for its link.
+ */
+static inline void tell_inuse(struct gs_walker *w, uint64_t size, unsigned word)
+{
+	gs_addr link = w->at.p + 2u * word;
+
+	tell(w, w->at.p, size, GS_KIND_INUSE);
+	if (w->at.has_link)
+		w->batch[w->n_batch - 1].link = w->at.link;
+	else if (link >= w->window.start && link < w->window.end)
+		w->batch[w->n_batch - 1].link =
+			load_word(w->window.buf + (link - w->window.start), word);
 }
 
 static void save(struct gs_walker *w, struct checkpoint *cp)
@@ -178,33 +144,21 @@ static void restore(struct gs_walker *w, unsigned drop)
 	w->at = cp->at;
 	memcpy(w->visitor->state, cp->state, w->visitor->state_size);
 	gs_residency_forget(w->residency, w->at.p);
-	forget_window(w);
+	gs_window_reset(&w->window, w->residency);
 }
 
 /* --- one chunk --- */
-
-static inline uint64_t load_word(const char *at, unsigned word)
-{
-	if (word == 8) {
-		uint64_t v;
-		memcpy(&v, at, 8);
-		return v;
-	}
-	uint32_t v;
-	memcpy(&v, at, 4);
-	return v;
-}
 
 /*
  * May the header (prev_size, raw) stand at q? size_before: of the chunk that ends at q, 0 if
  * that is not known.
  */
-static inline bool header_fits(const struct gs_walker *w, gs_addr q, uint64_t prev_size,
-			       uint64_t raw, uint64_t size_before, unsigned word)
+static inline bool header_fits(const struct gs_walker *w, gs_addr q, gs_addr limit,
+			       uint64_t prev_size, uint64_t raw, uint64_t size_before,
+			       unsigned word)
 {
 	const struct gs_layout *l = w->layout;
 	uint64_t size = raw & ~(uint64_t)GS_SIZE_BITS;
-	gs_addr limit = w->extent.top ? w->extent.top : w->fence ? w->fence : w->extent.end;
 
 	if (q >= limit || size > limit - q)
 		return false;
@@ -226,7 +180,7 @@ static enum step finish_top(struct gs_walker *w, gs_addr q, uint64_t raw)
 	if (!(raw & GS_PREV_INUSE) || size < w->layout->min_size || size != w->extent.end - q)
 		return STEP_BAD;
 	if (w->at.begun)
-		tell(w, w->at.p, q - w->at.p, GS_KIND_INUSE);
+		tell_inuse(w, q - w->at.p, w->layout->word);
 	tell(w, q, size, GS_KIND_TOP);
 	w->result.how = GS_WALK_TOP;
 	w->result.end = w->extent.end;
@@ -242,60 +196,98 @@ static enum step finish_fence(struct gs_walker *w, gs_addr q, uint64_t raw)
 {
 	if (raw != GS_PREV_INUSE)
 		return STEP_BAD;
-	if (w->at.begun)
-		tell(w, w->at.p, q - w->at.p, w->at.raw & GS_NON_MAIN_ARENA ? GS_KIND_INUSE :
-									      GS_KIND_OVERHEAD);
+	if (w->at.begun && w->at.raw & GS_NON_MAIN_ARENA)
+		tell_inuse(w, q - w->at.p, w->layout->word);
+	else if (w->at.begun)
+		tell(w, w->at.p, q - w->at.p, GS_KIND_OVERHEAD);
 	tell(w, q, w->extent.end - q, GS_KIND_OVERHEAD);
 	w->result.how = GS_WALK_FENCE;
 	w->result.end = w->extent.end;
 	return STEP_DONE;
 }
 
-/* Two fenceposts of 2W each close a segment of main_arena (malloc.c, sysmalloc). */
+/* Where a segment of main_arena ends whose second fencepost is at q. */
+static gs_addr segment_end(const struct gs_walker *w, gs_addr q)
+{
+	gs_addr end = q + 2u * w->layout->word;
+
+	/* With 16-byte alignment and 4-byte words 8 bytes stay unused behind it. */
+	if (end & (w->mem->page_size - 1))
+		end += w->layout->align - 2u * w->layout->word;
+	return end;
+}
+
+static bool may_end(const struct gs_walker *w, gs_addr end)
+{
+	return !(end & (w->mem->page_size - 1)) && end <= w->extent.end;
+}
+
+/*
+ * Two fenceposts of 2W each close a segment of main_arena (malloc.c, sysmalloc). An old top that
+ * had 2W more was too small to be freed: it stays below them, and looks as they do.
+ */
 static enum step finish_segment(struct gs_walker *w, gs_addr q, uint64_t raw)
 {
 	uint64_t two_words = 2u * w->layout->word;
-	size_t page = w->mem->page_size;
+	gs_addr end = segment_end(w, q);
 
 	if (raw != (two_words | GS_PREV_INUSE))
 		return STEP_BAD;
-	gs_addr end = q + two_words;
-	/* With 16-byte alignment and 4-byte words 8 bytes stay unused behind it. */
-	if (end & (page - 1))
-		end += w->layout->align - two_words;
-	if (end & (page - 1) || end > w->extent.end)
+	if (may_end(w, end)) {
+		tell(w, w->at.p, end - w->at.p, GS_KIND_OVERHEAD);
+		w->result.how = GS_WALK_FENCE;
+		w->result.end = end;
+		return STEP_DONE;
+	}
+	if (!may_end(w, segment_end(w, q + two_words)))
 		return STEP_BAD;
-	tell(w, w->at.p, end - w->at.p, GS_KIND_OVERHEAD);
-	w->result.how = GS_WALK_FENCE;
-	w->result.end = end;
-	return STEP_DONE;
+	tell(w, w->at.p, two_words, GS_KIND_OVERHEAD);
+	w->at = (struct position){ .p = q, .raw = raw, .begun = true };
+	return STEP_GO_ON;
 }
 
-/* Go from chunk to chunk while their headers are in the window. */
+/*
+ * Go from chunk to chunk while their headers are in the window. This loop runs once for every chunk
+ * of the target: what it needs is held in locals, and w->at is brought up to date on leaving.
+ */
 static inline __attribute__((always_inline)) enum step walk_window(struct gs_walker *w,
 								   unsigned word)
 {
+	const gs_addr win_start = w->window.start, win_end = w->window.end;
+	const gs_addr top = w->extent.top, fence = w->fence;
+	const gs_addr limit = top ? top : fence ? fence : w->extent.end;
+	const bool is_main = w->extent.is_main;
+
 	for (;;) {
 		uint64_t size = w->at.begun ? w->at.raw & ~(uint64_t)GS_SIZE_BITS : 0;
 		gs_addr q = w->at.p + size;
-		if (!in_window(w, q))
+		if (q < win_start || q >= win_end || win_end - q < 2u * word)
 			return STEP_NEED_WINDOW;
-		const char *header = w->buf + (q - w->win_start);
+		const char *header = w->window.buf + (q - win_start);
 		uint64_t prev_size = load_word(header, word);
 		uint64_t raw = load_word(header + word, word);
 
-		if (q == w->extent.top)
+		if (q == top)
 			return finish_top(w, q, raw);
-		if (q == w->fence)
+		if (q == fence)
 			return finish_fence(w, q, raw);
-		if (w->extent.is_main && size == 2u * word)
-			return finish_segment(w, q, raw);
-		if (!header_fits(w, q, prev_size, raw, size, word))
+		if (is_main && size == 2u * word) {
+			enum step step = finish_segment(w, q, raw);
+			if (step != STEP_GO_ON)
+				return step;
+			continue;
+		}
+		if (!header_fits(w, q, limit, prev_size, raw, size, word))
 			return STEP_BAD;
-		if (w->at.begun)
-			tell(w, w->at.p, size,
-			     raw & GS_PREV_INUSE ? GS_KIND_INUSE : GS_KIND_BINNED);
-		w->at = (struct position){ .p = q, .raw = raw, .begun = true };
+		if (w->at.begun && raw & GS_PREV_INUSE)
+			tell_inuse(w, size, word);
+		else if (w->at.begun)
+			tell(w, w->at.p, size, GS_KIND_BINNED);
+		bool has_link = win_end - q > 2u * word;
+		w->at = (struct position){
+			.p = q, .raw = raw, .begun = true, .has_link = has_link,
+			.link = has_link ? load_word(header + 2 * word, word) : 0,
+		};
 		if (w->recovering && q > w->farthest)
 			w->recovering = false;
 	}
@@ -352,7 +344,9 @@ static gs_addr first_known_above(const struct gs_walker *w, gs_addr addr)
 		if (known && at < known->len && known->data[at].addr < found)
 			found = known->data[at].addr;
 	}
-	if (w->extent.top > addr && w->extent.top < found)
+	/* A header that is not aligned could lie across two windows: that is no top. */
+	if (w->extent.top > addr && w->extent.top < found &&
+	    gs_layout_align_chunk(w->layout, w->extent.top) == w->extent.top)
 		found = w->extent.top;
 	return found < w->extent.end ? found : GS_NO_ADDR;
 }
@@ -382,7 +376,7 @@ static enum step resync(struct gs_walker *w, gs_addr bad)
 	w->recovering = false;
 	w->ring_len = 0;
 	save(w, &w->base);
-	forget_window(w);
+	gs_window_reset(&w->window, w->residency);
 	return STEP_GO_ON;
 }
 
@@ -434,7 +428,7 @@ static void begin(struct gs_walker *w, const struct gs_extent *extent,
 	w->drop = 1;
 	w->tries = w->resyncs = 0;
 	w->result = (struct gs_walk_result){ .passes = 1, .how = GS_WALK_LOST };
-	forget_window(w);
+	gs_window_reset(&w->window, w->residency);
 	set_fence(w);
 }
 
@@ -475,7 +469,7 @@ void gs_walk(struct gs_walker *w, const struct gs_extent *extent,
 				continue;
 			}
 			push_checkpoint(w);
-			move_window(w, next_header(w));
+			gs_window_move(&w->window, next_header(w), w->extent.end);
 		} else if (step == STEP_BAD) {
 			step = recover(w);
 		}
@@ -504,6 +498,6 @@ bool gs_walk_probe(struct gs_walker *w, const struct gs_extent *extent,
 			return true;
 		if (step == STEP_BAD || next_header(w) >= w->extent.end)
 			return false;
-		move_window(w, next_header(w));
+		gs_window_move(&w->window, next_header(w), w->extent.end);
 	}
 }

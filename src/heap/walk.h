@@ -31,6 +31,7 @@ enum gs_chunk_kind {
 struct gs_chunk {
 	gs_addr addr;
 	uint64_t size;
+	uint64_t link;	/* first user word of a chunk in use, 0 if it was not in memory */
 	enum gs_chunk_kind kind;
 };
 
@@ -98,9 +99,9 @@ void gs_walk(struct gs_walker *walker, const struct gs_extent *extent,
 	     const struct gs_visitor *visitor, struct gs_walk_result *ret);
 
 /**
- * Would a chunk list that starts at extent->first come to an end as a segment of main_arena does: on
- * top, or on the two fenceposts of a closed segment? Reads only what is needed; the first bad
- * header says no.
+ * Would a chunk list that starts at extent->first come to an end as a segment of main_arena
+ * does: on top, or on the two fenceposts of a closed segment? Reads only what is needed; the
+ * first bad header says no.
  */
 bool gs_walk_probe(struct gs_walker *walker, const struct gs_extent *extent,
 		   struct gs_residency *residency);

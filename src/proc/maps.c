@@ -30,7 +30,8 @@ static bool take_flags(char **at, struct gs_map *map)
 {
 	if (strnlen(*at, 5) < 5 || (*at)[4] != ' ')
 		return false;
-	map->prot = (uint8_t)(((*at)[0] == 'r' ? GS_PROT_R : 0) | ((*at)[1] == 'w' ? GS_PROT_W : 0) |
+	map->prot = (uint8_t)(((*at)[0] == 'r' ? GS_PROT_R : 0) |
+			      ((*at)[1] == 'w' ? GS_PROT_W : 0) |
 			      ((*at)[2] == 'x' ? GS_PROT_X : 0));
 	map->shared = (*at)[3] == 's';
 	*at += 5;

@@ -18,7 +18,7 @@ struct gs_map {
 	uint64_t dev, ino;	/* of the file; ino 0: anonymous */
 	uint8_t prot;		/* enum gs_prot bits */
 	bool shared;
-	const char *path;	/* path, "[heap]", "" …; octal escapes of newlines kept; never NULL */
+	const char *path;	/* path, "[heap]", "" …; escapes of newlines kept; never NULL */
 };
 
 /** Sorted by start, not overlapping. Owns its paths. */

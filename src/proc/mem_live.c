@@ -22,8 +22,8 @@ struct live_mem {
 };
 
 /*
- * Read up to BATCH spans with one call. The call stops at the first byte it cannot read; returns how
- * many spans are settled: those read whole, and the one it stopped in.
+ * Read up to BATCH spans with one call. The call stops at the first byte it cannot read; returns
+ * how many spans are settled: those read whole, and the one it stopped in.
  */
 static size_t read_batch(struct live_mem *live, struct gs_span *spans, size_t n)
 {

@@ -18,7 +18,8 @@ struct gs_residency {
 	gs_addr start, end;	/* page-aligned */
 	gs_addr loaded;		/* [start, loaded) is known */
 	unsigned page_shift;
-	uint64_t *resident, *swapped, *readable;	/* bitmaps; readable: resident or zero page */
+	/* Bitmaps. Readable: resident, or the shared zero page. */
+	uint64_t *resident, *swapped, *readable;
 	size_t cap_words;
 };
 

@@ -128,8 +128,8 @@ struct gs_err *gs_target_denied(struct gs_target *target, int os_errno, const ch
 		return gs_err_hint(denied, "root lacks CAP_SYS_PTRACE here: run glibcstall outside "
 					   "the container, or give it that capability");
 	if (status.uid != geteuid() || status.euid != geteuid())
-		return gs_err_hint(denied, "the process belongs to uid %u: run as root, or as that user",
-				   (unsigned)status.euid);
+		return gs_err_hint(denied, "the process belongs to uid %u: run as root, or as "
+					   "that user", (unsigned)status.euid);
 	int scope = yama_scope();
 	if (scope > 0)
 		return gs_err_hint(denied, "run as root, or as the same user with "

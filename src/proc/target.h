@@ -15,7 +15,7 @@
 
 struct gs_target {
 	pid_t pid;
-	pid_t live_tid;		/* a thread whose /proc files and memory work (zombie leaders have none) */
+	pid_t live_tid;		/* a thread that runs: a zombie leader has no memory */
 	int dir_fd;		/* /proc/PID */
 	int pid_fd;		/* pidfd, or -1 on Linux before 5.3 */
 	uint64_t start_ticks;	/* clock ticks after boot, /proc/PID/stat field 22 */

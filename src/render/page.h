@@ -32,7 +32,7 @@ struct gs_page {
 	bool ascii;		/* no block characters */
 	bool exact;		/* sizes in bytes */
 	unsigned col;		/* columns of the line printed so far */
-	unsigned goal;		/* column the next text starts at: blanks before it are owed */
+	unsigned goal;		/* column of the next text: blanks before it are owed */
 };
 
 /** Print text; what does not fit the line is cut, and a '+' says so. */

@@ -25,7 +25,7 @@ void gs_render_text(const struct gs_snapshot *snapshot, const struct gs_text_opt
 enum gs_table_format { GS_TABLE_ALIGNED, GS_TABLE_RAW, GS_TABLE_PAIRS };
 
 struct gs_table_options {
-	const char *columns;	/* "arena,size,…", "+name" appends to the default; NULL: default */
+	const char *columns;	/* "arena,size,…"; "+name" appends; NULL: the default */
 	bool all_columns;
 	enum gs_table_format format;
 	bool no_headings;
