@@ -6,8 +6,10 @@
 #define KIB UINT64_C(1024)
 #define MIB (KIB * KIB)
 
+#define SMALLEST_BLOCK (4 * KIB)
+
 const uint64_t gs_what_if_sizes[GS_WHAT_IF_N] = {
-	4 * KIB, 8 * KIB, 64 * KIB, 512 * KIB, MIB, 2 * MIB, 64 * MIB,
+	SMALLEST_BLOCK, 8 * KIB, 64 * KIB, 512 * KIB, MIB, 2 * MIB, 64 * MIB,
 };
 
 static uint64_t round_down(uint64_t value, uint64_t to)
@@ -117,33 +119,45 @@ static void close_cells(struct gs_visit *v, size_t up_to)
 
 enum shade { SHADE_LIVE, SHADE_FREE, SHADE_TOP };
 
-static void shade_part(struct gs_visit *v, gs_addr from, gs_addr to, enum shade shade)
+/* Count bytes in the current cell, resident of them being in memory. */
+static inline void shade_cell(struct gs_visit *v, uint64_t bytes, uint64_t resident,
+			      enum shade shade)
 {
-	uint64_t resident, swapped;
-
 	if (shade == SHADE_LIVE) {
-		v->cell.live += to - from;
+		v->cell.live += bytes;
 		return;
 	}
-	chunk_residency(v, from, to, &resident, &swapped);
 	if (shade == SHADE_TOP)
 		v->cell.top += resident;
 	else
 		v->cell.stalled += resident;
-	v->cell.returned += to - from - resident;
+	v->cell.returned += bytes - resident;
 }
 
-static void shade(struct gs_visit *v, gs_addr from, gs_addr to, enum shade shade)
+/* The same for a stretch that reaches beyond the current cell. */
+static void shade_cells(struct gs_visit *v, gs_addr from, gs_addr to, enum shade shade)
 {
 	while (from < to) {
+		uint64_t resident, swapped;
 		size_t index = (size_t)((from - v->start) >> v->cell_shift);
-		gs_addr cell_end = v->start + ((uint64_t)(index + 1) << v->cell_shift);
-		gs_addr part_end = to < cell_end ? to : cell_end;
+		v->cell_end = v->start + ((uint64_t)(index + 1) << v->cell_shift);
+		gs_addr part_end = to < v->cell_end ? to : v->cell_end;
 		if (index != v->cell_index)
 			close_cells(v, index);
-		shade_part(v, from, part_end, shade);
+		chunk_residency(v, from, part_end, &resident, &swapped);
+		shade_cell(v, part_end - from, resident, shade);
 		from = part_end;
 	}
+}
+
+/* Most chunks lie in the cell that the one before lay in. */
+static inline void shade(struct gs_visit *v, const struct gs_chunk *chunk, uint64_t resident,
+			 enum shade shade)
+{
+	if (chunk->addr + chunk->size <= v->cell_end)
+		shade_cell(v, chunk->size, resident, shade);
+	else
+		shade_cells(v, chunk->addr, chunk->addr + chunk->size, shade);
 }
 
 /* --- what if --- */
@@ -151,8 +165,6 @@ static void shade(struct gs_visit *v, gs_addr from, gs_addr to, enum shade shade
 /* Nothing in [from, to) is needed: what would go back with each block size? */
 static void what_if_gap(struct gs_visit *v, gs_addr from, gs_addr to, bool at_start, bool at_end)
 {
-	if (to - from < gs_what_if_sizes[0])
-		return;
 	for (size_t i = 0; i < GS_WHAT_IF_N; i++) {
 		/* What lies outside the heap does not keep a block at its edge. */
 		gs_addr lo = at_start ? from : round_up(from, gs_what_if_sizes[i]);
@@ -167,7 +179,11 @@ static void what_if_gap(struct gs_visit *v, gs_addr from, gs_addr to, bool at_st
 
 static inline void occupy(struct gs_visit *v, gs_addr from, gs_addr to)
 {
-	if (from > v->occupied_end)
+	/*
+	 * A smaller gap cannot hold a block, but for the part of one at the heap's edge; whether
+	 * there is one at all is close to random.
+	 */
+	if (from - v->occupied_end >= SMALLEST_BLOCK || v->occupied_end == v->start)
 		what_if_gap(v, v->occupied_end, from, v->occupied_end == v->start, false);
 	v->occupied_end = to;
 }
@@ -274,7 +290,7 @@ static void add_cached(struct gs_visit *v, const struct gs_chunk *chunk,
 		a->fastbin_chunks++;
 		a->stalled_fastbin_bytes += resident;
 	}
-	shade(v, chunk->addr, chunk->addr + chunk->size, SHADE_FREE);
+	shade(v, chunk, resident, SHADE_FREE);
 }
 
 static inline void add_inuse(struct gs_visit *v, const struct gs_chunk *chunk)
@@ -289,7 +305,7 @@ static inline void add_inuse(struct gs_visit *v, const struct gs_chunk *chunk)
 	}
 	v->account.live_bytes += chunk->size;
 	v->account.live_chunks++;
-	shade(v, chunk->addr, chunk->addr + chunk->size, SHADE_LIVE);
+	shade(v, chunk, 0, SHADE_LIVE);
 }
 
 /*
@@ -303,11 +319,12 @@ static inline void add_binned(struct gs_visit *v, const struct gs_chunk *chunk)
 
 	if (chunk->size >= UINT64_C(1) << v->residency->page_shift)
 		pages = whole_pages(v, chunk->addr + 6u * v->layout->word, end);
-	v->account.stalled_bin_bytes += add_free(v, chunk);
+	uint64_t resident = add_free(v, chunk);
+	v->account.stalled_bin_bytes += resident;
 	v->account.bin_bytes += chunk->size;
 	v->account.bin_chunks++;
 	v->account.reclaimable_bin_bytes += pages;
-	shade(v, chunk->addr, end, SHADE_FREE);
+	shade(v, chunk, resident, SHADE_FREE);
 }
 
 static void add_top(struct gs_visit *v, const struct gs_chunk *chunk)
@@ -316,9 +333,10 @@ static void add_top(struct gs_visit *v, const struct gs_chunk *chunk)
 
 	v->account.reclaimable_top_bytes +=
 		whole_pages(v, chunk->addr + 2u * v->layout->word, end);
-	v->account.stalled_top_bytes += add_free(v, chunk);
+	uint64_t resident = add_free(v, chunk);
+	v->account.stalled_top_bytes += resident;
 	v->account.top_bytes += chunk->size;
-	shade(v, chunk->addr, end, SHADE_TOP);
+	shade(v, chunk, resident, SHADE_TOP);
 }
 
 static void add_overhead(struct gs_visit *v, const struct gs_chunk *chunk)
@@ -334,7 +352,7 @@ static void add_unsettled(struct gs_visit *v, const struct gs_chunk *chunk)
 	v->account.live_bytes += chunk->size;
 	v->account.unsettled_bytes += chunk->size;
 	occupy(v, chunk->addr, chunk->addr + chunk->size);
-	shade(v, chunk->addr, chunk->addr + chunk->size, SHADE_LIVE);
+	shade(v, chunk, 0, SHADE_LIVE);
 }
 
 void gs_visit_chunks(void *state, const struct gs_chunk *chunks, size_t n)
@@ -379,7 +397,7 @@ void gs_visit_finish(struct gs_visit *v, gs_addr end, uint64_t reserved)
 
 	pass_cached(v, 0, end);
 	pass_cached(v, 1, end);
-	if (end > v->occupied_end)
+	if (end - v->occupied_end >= SMALLEST_BLOCK)
 		what_if_gap(v, v->occupied_end, end, v->occupied_end == v->start, true);
 	a->mapped_bytes = end - v->start;
 	a->reclaimable_bytes = a->reclaimable_bin_bytes + a->reclaimable_top_bytes;

@@ -51,6 +51,7 @@ struct gs_visit {
 	gs_addr page;			/* page looked at last, and its state */
 	enum gs_page page_state;
 	size_t cell_index;
+	gs_addr cell_end;		/* of the cell that is being filled; 0 at first */
 	struct gs_cell cell;
 };
 

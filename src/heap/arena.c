@@ -89,6 +89,15 @@ static bool next_arena(struct gs_mem *mem, const struct gs_malloc *m, gs_addr ar
 	return true;
 }
 
+/*
+ * The element to compare the next one with, of a list that may run in a circle: that at the
+ * largest power of two steps (Brent). n: elements so far, at least 1.
+ */
+static size_t circle_mark(size_t n)
+{
+	return ((size_t)1 << (8 * sizeof(long) - 1 - (unsigned)__builtin_clzl(n))) - 1;
+}
+
 struct gs_err *gs_arena_ring(struct gs_mem *mem, const struct gs_malloc *m, struct gs_addrs *ret)
 {
 	struct gs_addrs arenas = {};
@@ -102,7 +111,8 @@ struct gs_err *gs_arena_ring(struct gs_mem *mem, const struct gs_malloc *m, stru
 			*ret = arenas;
 			return NULL;
 		}
-		if (!is_thread_arena(mem, m, arena))
+		if (!is_thread_arena(mem, m, arena) ||
+		    arena == arenas.data[circle_mark(arenas.len)])
 			break;
 	}
 	size_t n = arenas.len;
@@ -155,7 +165,6 @@ bool gs_heap_chain(struct gs_mem *mem, const struct gs_malloc *m,
 	gs_addr at = gs_heap_of(m, arena->top);
 	bool whole = false;
 
-	/* The cap bounds a chain that runs in a circle. */
 	while (heaps.len < GS_MAX_HEAPS) {
 		struct gs_heap_state heap;
 		if (!gs_heap_read(mem, m, arena->address, at, &heap))
@@ -166,6 +175,8 @@ bool gs_heap_chain(struct gs_mem *mem, const struct gs_malloc *m,
 			whole = heap.address == first;
 			break;
 		}
+		if (at == heaps.data[circle_mark(heaps.len)].address)
+			break;
 	}
 	if (!whole) {
 		free(heaps.data);

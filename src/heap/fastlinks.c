@@ -26,15 +26,16 @@ void gs_fastlinks_begin(struct gs_fastlinks *links, const struct gs_layout *layo
 bool gs_fastlinks_take(struct gs_fastlinks *links, const struct gs_layout *layout, gs_addr chunk,
 		       uint64_t size, uint64_t word)
 {
-	if (size > links->largest)
+	gs_addr next = gs_layout_reveal(layout, chunk + 2u * layout->word, word);
+	bool is_end = !next;
+	bool is_chunk = (next >= links->lowest) & (next < links->highest) &
+			!((next + 2u * layout->word) & (layout->align - 1u));
+
+	/* Each of these alone is close to random for a branch predictor; together they are rare. */
+	if (!((size <= links->largest) & (is_end | is_chunk)))
 		return false;
 	uint64_t i = size / (2u * layout->word) - 2;
 	if (!links->bins[i].head)
-		return false;
-	gs_addr next = gs_layout_reveal(layout, chunk + 2u * layout->word, word);
-	bool is_end = !next;
-	if (!is_end && (next < links->lowest || next >= links->highest ||
-			(next + 2u * layout->word) & (layout->align - 1u)))
 		return false;
 	links->bins[i].members += spread(chunk);
 	if (is_end)

@@ -31,7 +31,7 @@ enum gs_chunk_kind {
 struct gs_chunk {
 	gs_addr addr;
 	uint64_t size;
-	uint64_t link;	/* first user word of a chunk in use, 0 if it was not in memory */
+	uint64_t link;	/* first user word of a chunk, 0 if it was not in memory */
 	enum gs_chunk_kind kind;
 };
 

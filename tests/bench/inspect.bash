@@ -54,7 +54,8 @@ awk -v floor="$floor" -v live="$live" -v stopped="$stopped" -v pause="$pause" -v
 	printf "medians of %d runs\n", runs
 	printf "floor, plain copy + pagemap   %7.1f ms\n", floor / 1e6
 	printf "inspect, live                 %7.1f ms   %.2f x floor\n", live / 1e6, live / floor
-	printf "inspect --stop                %7.1f ms   %.2f x floor\n", stopped / 1e6, stopped / floor
+	printf "inspect --stop                %7.1f ms   %.2f x floor\n", stopped / 1e6,
+		stopped / floor
 	printf "  of which the target stood   %7.1f ms   %.2f x floor\n", pause / 1e6, pause / floor
 	printf "peak RSS of inspect           %7.1f MB\n", rss / 1024
 }'

@@ -19,7 +19,8 @@ truth() {
 
 # $1: a line of /proc/PID/smaps of the [heap] mapping, in bytes
 heap_rss() {
-	awk '/^[0-9a-f]+-[0-9a-f]+ / { heap = /\[heap\]$/ } heap && $1 == "Rss:" { print $2 * 1024 }' \
+	awk '/^[0-9a-f]+-[0-9a-f]+ / { heap = /\[heap\]$/ }
+		heap && $1 == "Rss:" { print $2 * 1024 }' \
 		"/proc/$VICTIM_PID/smaps"
 }
 
@@ -36,7 +37,8 @@ heap_rss() {
 		truth '.mallinfo.fordblks ==
 			([.arenas[] | .fast_bytes + .rest_bytes - (.rest_count - 1)] | add)'
 		truth '.mallinfo.arena == ([.arenas[].system_bytes] | add)'
-		truth '.mallinfo.hblks == .totals.mmap_count and .mallinfo.hblkhd == .totals.mmap_bytes'
+		truth '.mallinfo.hblks == .totals.mmap_count and
+			.mallinfo.hblkhd == .totals.mmap_bytes'
 		truth '.totals.rest_count == ([.arenas[].rest_count] | add)'
 		assert_equal "$(jq '.ranges[0].resident_bytes' <<<"$VICTIM_TRUTH")" "$(heap_rss)"
 		victim_is_well
@@ -96,7 +98,8 @@ heap_rss() {
 	victim_start one-chunk
 	gdb -nx -q -batch -p "$VICTIM_PID" -ex 'set debuginfod enabled off' \
 		-ex 'set {char} gs_workers[0].pool.blocks[0].p = 0' \
-		-ex 'set {char} ((char *) gs_workers[0].pool.blocks[0].p + 1) = 0' >/dev/null 2>&1 3>&-
+		-ex 'set {char} ((char *) gs_workers[0].pool.blocks[0].p + 1) = 0' \
+		>/dev/null 2>&1 3>&-
 	victim_ask echo
 	assert_equal "$VICTIM_REPLY" bad
 }

@@ -139,7 +139,8 @@ assert_facts() {
 	assert_no_problems hole_problems
 	# every tcache is known here: the totals must be the sum of them
 	assert_facts '
-		differ("chunks"; .totals.free.tcache_chunks; [ $truth.threads[].tcache_chunks ] | add),
+		differ("chunks"; .totals.free.tcache_chunks;
+			[ $truth.threads[].tcache_chunks ] | add),
 		differ("bytes"; .totals.free.tcache_bytes; [ $truth.threads[].tcache_bytes ] | add)'
 }
 
@@ -147,7 +148,8 @@ assert_facts() {
 	inspect_both tcache-heavy tcache_count=100
 	assert_facts 'differ("tcache_count"; .mallopt.tcache_count; 100)'
 	assert_facts '
-		differ("chunks"; .totals.free.tcache_chunks; [ $truth.threads[].tcache_chunks ] | add)'
+		differ("chunks"; .totals.free.tcache_chunks;
+			[ $truth.threads[].tcache_chunks ] | add)'
 }
 
 @test "fastbin-heavy" {
@@ -219,7 +221,8 @@ inspect_foreign() {
 
 @test "full-heap" {
 	inspect_both full-heap
-	assert_facts '.arenas[1:][] | differ("positions"; [ .heaps[].position ]; [ "first", "last" ])'
+	assert_facts '.arenas[1:][] |
+		differ("positions"; [ .heaps[].position ]; [ "first", "last" ])'
 }
 
 @test "trimmed" {
