@@ -8,9 +8,9 @@
 
 #include "base/cleanup.h"
 #include "base/xalloc.h"
-#include "collect/arenas.h"
 #include "collect/elsewhere.h"
 #include "collect/owner.h"
+#include "collect/reading.h"
 #include "elf/module.h"
 #include "elf/symtab.h"
 #include "heap/layout.h"

@@ -70,7 +70,9 @@ static bool take_node(const struct gs_layout *l, struct follower *f, const struc
 	f->left--;
 	gs_addr next = gs_layout_reveal(l, f->user, gs_layout_word(l, node->words, 2u * l->word));
 	/* A tcache links user pointers, a fastbin chunks. */
-	f->user = next && !f->tid ? next + 2u * l->word : next;
+	if (next && !f->tid && __builtin_add_overflow(next, 2u * l->word, &next))
+		return false;
+	f->user = next;
 	return true;
 }
 

@@ -34,8 +34,14 @@ static void fill(struct gs_page_scan *scan)
 	size_t n = 0, page = scan->mem->page_size;
 	gs_addr from, to;
 
-	while (n < BATCH && scan->budget > 0 &&
-	       gs_residency_run(&scan->residency, scan->next, scan->end, &from, &to)) {
+	while (n < BATCH && scan->budget > 0 && scan->next < scan->end) {
+		/* Ask for what is read next, not for all that may never be looked at. */
+		gs_addr limit = scan->end - scan->next > BATCH * page ?
+				scan->next + BATCH * page : scan->end;
+		if (!gs_residency_run(&scan->residency, scan->next, limit, &from, &to)) {
+			scan->next = limit;
+			continue;
+		}
 		for (; from < to && n < BATCH && scan->budget > 0; from += page, n++) {
 			scan->batch[n].page = from;
 			spans[n] = (struct gs_span){
@@ -52,8 +58,6 @@ static void fill(struct gs_page_scan *scan)
 		if (spans[i].got == spans[i].len)
 			scan->batch[scan->len++] = scan->batch[i];
 	}
-	if (n == 0)
-		scan->next = scan->end;
 }
 
 bool gs_page_scan_next(struct gs_page_scan *scan, gs_addr *ret_page, const char **ret_words)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* All arenas of one malloc, walked into a snapshot. */
-#ifndef GS_COLLECT_ARENAS_H
-#define GS_COLLECT_ARENAS_H
+/* Everything of one malloc, read from a target into a snapshot. */
+#ifndef GS_COLLECT_READING_H
+#define GS_COLLECT_READING_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,6 +15,9 @@
 #include "model/snapshot.h"
 #include "proc/maps.h"
 #include "proc/mem.h"
+
+/** Reads of something that is being changed, before it is given up. */
+enum { GS_READ_ATTEMPTS = 20 };
 
 /** The first words of a pin's user memory, to tell what it is once the target runs again. */
 struct gs_pin_words {
@@ -39,7 +42,6 @@ struct gs_reading {
 	struct gs_cached_set cached;
 	struct gs_mmapped mmapped;
 	struct { struct gs_pin_words *data; size_t len, cap; } pins;
-	bool main_is_unused;
 };
 
 /**
