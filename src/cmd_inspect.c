@@ -19,6 +19,8 @@
 
 enum {
 	KEY_STOP = GS_KEY_FIRST_FREE,
+	KEY_NO_DEBUGINFO,
+	KEY_VERIFY,
 	KEY_FORMAT,
 	KEY_OUTPUT_ALL,
 	KEY_NOHEADINGS,
@@ -38,6 +40,10 @@ static const struct gs_option inspect_options[] = {
 	  "a process to inspect, same as an operand" },
 	{ "stop", KEY_STOP, no_argument, NULL, NULL,
 	  "stop the process during the walk, for an exact view" },
+	{ "no-debuginfo", KEY_NO_DEBUGINFO, no_argument, NULL, NULL,
+	  "find malloc by structure alone, use no symbols" },
+	{ "verify", KEY_VERIFY, no_argument, NULL, NULL,
+	  "compare the layout with the debug information" },
 	{ "format", KEY_FORMAT, required_argument, "text|json", "Output",
 	  "a report for people (default) or for programs" },
 	{ "json", 'J', no_argument, NULL, NULL, "same as --format=json" },
@@ -65,6 +71,7 @@ static const struct gs_option inspect_options[] = {
 static const struct {
 	int a, b;
 } conflicts[] = {
+	{ KEY_NO_DEBUGINFO, KEY_VERIFY },
 	{ 'J', 'o' }, { 'J', KEY_OUTPUT_ALL }, { 'J', 'r' }, { 'J', 'P' },
 	{ 'J', KEY_NOHEADINGS }, { 'J', KEY_SUMMARY }, { 'J', KEY_ARENA },
 	{ 'o', KEY_OUTPUT_ALL }, { 'r', 'P' },
@@ -227,6 +234,8 @@ static void settle(struct inspect *in)
 
 	in->output = given['J'] ? OUTPUT_JSON : table ? OUTPUT_TABLE : OUTPUT_REPORT;
 	in->collect.stop = given[KEY_STOP];
+	in->collect.no_debuginfo = given[KEY_NO_DEBUGINFO];
+	in->collect.verify = given[KEY_VERIFY];
 	in->text.color = gs_term_color(STDOUT_FILENO, in->color);
 	in->text.ascii = given[KEY_ASCII] || !gs_term_has_blocks();
 	in->text.summary = given[KEY_SUMMARY];

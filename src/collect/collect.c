@@ -9,11 +9,11 @@
 #include "base/cleanup.h"
 #include "base/xalloc.h"
 #include "collect/elsewhere.h"
+#include "collect/find_malloc.h"
 #include "collect/owner.h"
 #include "collect/reading.h"
 #include "elf/module.h"
 #include "elf/symtab.h"
-#include "heap/layout.h"
 #include "model/findings.h"
 #include "proc/maps.h"
 #include "proc/mem.h"
@@ -54,11 +54,6 @@ static void inspection_fini(struct inspection *in)
 	gs_target_free(in->target);
 }
 
-static void symtab_free_p(struct gs_symtab **symtab)
-{
-	gs_symtab_free(*symtab);
-}
-
 static uint64_t now_ns(void)
 {
 	struct timespec ts;
@@ -82,13 +77,26 @@ static struct gs_err *open_process(struct inspection *in, pid_t pid)
 	return err;
 }
 
+static const struct { unsigned elf; const char *name; } machines[] = {
+	{ EM_X86_64, "x86_64" }, { EM_386, "i386" },
+};
+
+/* NULL: not a machine whose processes we can read. */
+static const char *machine_name(const struct gs_module *module)
+{
+	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+		if (machines[i].elf == module->machine)
+			return machines[i].name;
+	}
+	return NULL;
+}
+
 static struct gs_err *check_machine(const struct gs_modules *modules)
 {
 	for (size_t i = 0; i < modules->len; i++) {
-		const struct gs_module *module = modules->data[i];
-		if (module->machine != EM_X86_64)
-			return gs_err_new(GS_ERR_UNSUPPORTED, "%s is not a 64-bit x86 program: "
-					  "this release inspects x86_64 only", module->path);
+		if (!machine_name(modules->data[i]))
+			return gs_err_new(GS_ERR_UNSUPPORTED, "%s is no x86 program",
+					  modules->data[i]->path);
 	}
 	return NULL;
 }
@@ -116,70 +124,18 @@ static struct gs_err *find_libc(struct inspection *in)
 	return err;
 }
 
-static char *hex(const unsigned char *bytes, size_t n)
+/* All about symbols happens here, before anything is stopped. */
+static struct gs_err *find_malloc(struct inspection *in, const struct gs_collect_options *options)
 {
-	static const char digits[] = "0123456789abcdef";
-	char *text = gs_xcalloc(2 * n + 1, 1);
-
-	for (size_t i = 0; i < n; i++) {
-		text[2 * i] = digits[bytes[i] >> 4];
-		text[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	return text;
-}
-
-enum { SYM_MAIN_ARENA, SYM_MP, SYM_TCACHE, SYM_THREAD_ARENA, N_SYMBOLS };
-
-static struct gs_err *take_symbols(struct inspection *in, struct gs_symtab *symtab)
-{
-	struct gs_symbol symbols[N_SYMBOLS] = {
-		[SYM_MAIN_ARENA] = { .name = "main_arena" },
-		[SYM_MP] = { .name = "mp_" },
-		[SYM_TCACHE] = { .name = "tcache", .tls = true },
-		[SYM_THREAD_ARENA] = { .name = "thread_arena", .tls = true },
+	struct gs_find_options find = {
+		.no_debuginfo = options->no_debuginfo, .verify = options->verify,
 	};
+	struct gs_err *err = gs_target_threads(in->target, &in->threads);
 
-	gs_symtab_lookup(symtab, symbols, N_SYMBOLS);
-	for (int i = SYM_MAIN_ARENA; i <= SYM_MP; i++) {
-		if (!symbols[i].found)
-			return gs_err_new(GS_ERR_NO_SYMBOLS, "the symbols of %s do not have %s",
-					  in->libc->path, symbols[i].name);
-	}
-	in->m.main_arena = symbols[SYM_MAIN_ARENA].value;
-	in->m.mp = symbols[SYM_MP].value;
-	in->m.tls_tcache = symbols[SYM_TCACHE].found ? symbols[SYM_TCACHE].value : GS_NO_TLS;
-	in->m.tls_thread_arena =
-		symbols[SYM_THREAD_ARENA].found ? symbols[SYM_THREAD_ARENA].value : GS_NO_TLS;
-	in->m.image_start = in->libc->map_start;
-	in->m.image_end = in->libc->map_end;
-	return NULL;
-}
-
-/* All about symbols and layout; the debug file is closed again before the heap is read. */
-static struct gs_err *read_symbols(struct inspection *in)
-{
-	struct gs_snapshot *s = in->snapshot;
-	cleanup_(symtab_free_p) struct gs_symtab *symtab = NULL;
-
-	s->allocator.path = gs_xstrdup(in->libc->path);
-	if (in->libc->build_id_len)
-		s->allocator.build_id = hex(in->libc->build_id, in->libc->build_id_len);
-	gs_module_glibc_version(in->libc, in->mem, &s->allocator.version, &s->allocator.package);
-	struct gs_err *err = gs_symtab_open(in->target, in->libc, &symtab);
-	if (!err)
-		err = take_symbols(in, symtab);
-	if (!err)
-		err = gs_layout_from_dwarf(symtab, in->libc->word, s->allocator.version,
-					   &in->m.layout);
 	if (err)
 		return err;
-	const char *file = gs_symtab_debug_file(symtab);
-	s->allocator.debug_file = file ? gs_xstrdup(file) : NULL;
-	s->allocator.symbols = file ? GS_SYMBOLS_DEBUGINFO : GS_SYMBOLS_SYMTAB;
-	s->allocator.layout = GS_LAYOUT_DWARF;
-	s->allocator.has_tcache = in->m.layout.has_tcache;
-	s->allocator.has_fastbins = in->m.layout.arena.n_fastbins > 0;
-	return NULL;
+	return gs_find_malloc(in->target, in->libc, &in->maps, in->mem, &in->threads, &find,
+			      in->snapshot, &in->m);
 }
 
 /* --- the heap --- */
@@ -281,7 +237,7 @@ static struct gs_err *fill_target(struct inspection *in, const struct gs_reading
 	s->target.start_ticks = in->target->start_ticks;
 	s->target.comm = gs_xstrdup(in->target->comm);
 	s->target.exe = in->target->exe ? gs_xstrdup(in->target->exe) : NULL;
-	s->target.machine = "x86_64";
+	s->target.machine = machine_name(in->libc);
 	s->target.threads = (unsigned)in->threads.len;
 	err = gs_smaps_read(in->target, &smaps);
 	if (err)
@@ -306,7 +262,7 @@ static struct gs_err *inspect(struct inspection *in, const struct gs_collect_opt
 	s->capture.passes = 1;
 	struct gs_err *err = find_libc(in);
 	if (!err)
-		err = read_symbols(in);
+		err = find_malloc(in, options);
 	if (!err)
 		err = options->stop ? read_heap_stopped(in, &reading) :
 				      read_heap(in, true, &reading);
@@ -314,6 +270,7 @@ static struct gs_err *inspect(struct inspection *in, const struct gs_collect_opt
 		err = fill_target(in, &reading);
 	if (!err) {
 		name_pins(in, &reading);
+		s->allocator.checks += reading.checks;
 		s->capture.bytes_read = in->mem->bytes_read;
 		s->capture.duration_ns = now_ns() - begin;
 		s->capture.complete = !s->n_warnings && !s->totals.unsettled_bytes;

@@ -11,6 +11,8 @@
 
 struct gs_collect_options {
 	bool stop;	/* stop the target's threads while walking; default: never touch it */
+	bool no_debuginfo;	/* structure alone, no symbols */
+	bool verify;	/* compare the layout with the debug information */
 };
 
 /**

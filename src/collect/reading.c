@@ -131,9 +131,7 @@ static void count_checks(struct gs_reading *r, bool bins_agree)
 		sums_agree &= !s->arenas[i].unlocated_bytes &&
 			      gs_account_adds_up(&s->arenas[i].account);
 	}
-	s->allocator.checks = 1u +			/* the ring of arenas closed */
-		(r->ring.len > 1) +			/* heaps point back at their arenas */
-		bins_agree +
+	r->checks = bins_agree +
 		(has_memory && sums_agree) +		/* heaps add up to system_mem */
 		(has_memory && !s->capture.unstable_heaps) +	/* walks ended as they must */
 		(r->states.len > 0) +			/* a thread's TLS names an arena */
@@ -178,7 +176,10 @@ struct gs_err *gs_reading_run(struct gs_reading *r)
 	for (size_t i = 0; i < GS_WHAT_IF_N; i++)
 		s->what_if[i].granularity_bytes = gs_what_if_sizes[i];
 	fill_mallopt(r);
-	gs_thread_states_read(r->mem, r->m, r->threads, &r->ring, &r->states);
+	struct gs_tls_list tls;
+	gs_tls_list_read(r->mem, r->m->layout.word, r->threads, &tls);
+	gs_thread_states_read(r->mem, r->m, &tls, &r->ring, &r->states);
+	gs_tls_list_fini(&tls);
 
 	struct gs_ranges exclude = {};
 	struct gs_page_scan *scan = gs_xzalloc(sizeof(*scan));

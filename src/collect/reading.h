@@ -42,6 +42,7 @@ struct gs_reading {
 	struct gs_cached_set cached;
 	struct gs_mmapped mmapped;
 	struct { struct gs_pin_words *data; size_t len, cap; } pins;
+	unsigned checks;	/* independent facts about the heap that fitted together */
 };
 
 /**

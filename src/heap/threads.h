@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * What malloc keeps per thread, found without stopping any: the address of a thread's TCB from
- * get_robust_list(2), libc's TLS block through the thread's dtv, and in it the variables tcache
- * and thread_arena.
- */
+/* What malloc keeps per thread: the TLS variables tcache and thread_arena. */
 #ifndef GS_HEAP_THREADS_H
 #define GS_HEAP_THREADS_H
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/err.h"
 #include "heap/arena.h"
+#include "heap/layout_table.h"
+#include "heap/tls.h"
 #include "proc/mem.h"
-#include "proc/target.h"
 
 struct gs_thread_state {
 	pid_t tid;
@@ -22,18 +20,27 @@ struct gs_thread_state {
 };
 
 struct gs_thread_states {
-	struct gs_thread_state *data;	/* in the order of the threads asked for */
+	struct gs_thread_state *data;	/* in the order of the TLS list */
 	size_t len, cap;
-	size_t unknown;		/* threads whose TLS could not be found */
 };
 
 /**
- * Read thread_arena and tcache of the threads. arenas are the known arenas: a block counts as
- * libc's only if thread_arena of some thread points to one of them. Threads that end meanwhile
- * are left out. The caller frees ret->data.
+ * Read thread_arena and tcache of the threads. A module's block counts as libc's only if
+ * thread_arena of some thread points to one of the arenas. The caller frees ret->data.
  */
 void gs_thread_states_read(struct gs_mem *mem, const struct gs_malloc *m,
-			   const struct gs_threads *threads, const struct gs_addrs *arenas,
+			   const struct gs_tls_list *tls, const struct gs_addrs *arenas,
 			   struct gs_thread_states *ret);
+
+/**
+ * Find the offsets of thread_arena and tcache in libc's TLS block of memsz bytes without
+ * symbols, and set m->tls_thread_arena and m->tls_tcache: thread_arena points to a known arena,
+ * tcache to a chunk of a tcache's size; every thread has a vote. What no thread tells becomes
+ * GS_NO_TLS. Needs m's layout but for its tcache: *ret_tcache is the variant that the memory
+ * shows, NULL if no tcache was seen.
+ */
+void gs_thread_offsets_find(struct gs_mem *mem, struct gs_malloc *m,
+			    const struct gs_tls_list *tls, const struct gs_addrs *arenas,
+			    uint64_t memsz, const struct gs_tcache_variant **ret_tcache);
 
 #endif
