@@ -127,10 +127,10 @@ static struct gs_err *take_sizes(const struct gs_member *extra, struct gs_layout
 	layout->arena.size = (uint16_t)extra[X_ARENA].size;
 	layout->heap.sizeof_ = (uint16_t)extra[X_HEAP].size;
 	layout->par.size = (uint16_t)extra[X_PAR].size;
+	if (extra[X_FASTBINS].found && extra[X_FASTBINS].count > GS_MAX_FASTBINS)
+		return bad_dwarf("malloc_state", "fastbinsY");
 	layout->arena.n_fastbins =
 		extra[X_FASTBINS].found ? (uint16_t)extra[X_FASTBINS].count : 0;
-	if (layout->arena.n_fastbins > GS_MAX_FASTBINS)
-		return bad_dwarf("malloc_state", "fastbinsY");
 	return NULL;
 }
 
@@ -152,6 +152,37 @@ static struct gs_err *take_tcache(const struct gs_member *extra, struct gs_layou
 	layout->tcache.n_bins = (uint16_t)n;
 	layout->tcache.n_small_bins = n < 64 ? (uint16_t)n : 64;
 	layout->tcache.size = (uint16_t)extra[X_TCACHE].size;
+	return NULL;
+}
+
+/* The struct of that name, NULL if it is none that is read as a whole. */
+static const struct gs_member *whole_struct(const struct gs_member *extra, const char *type)
+{
+	for (size_t i = 0; i < N_EXTRA; i++) {
+		if (!extra[i].name && !strcmp(extra[i].type, type))
+			return &extra[i];
+	}
+	return NULL;
+}
+
+/* Structs are read by their size: each member has to lie in its own, a word of it at least. */
+static struct gs_err *check_members(const struct gs_member *members, const struct gs_layout *l)
+{
+	const struct gs_member *extra = members + N_WANTED;
+
+	for (size_t i = 0; i < N_WANTED + N_EXTRA; i++) {
+		const struct gs_member *m = &members[i];
+		const struct gs_member *whole = whole_struct(extra, m->type);
+		uint64_t end = (uint64_t)m->offset + (m->size > l->word ? m->size : l->word);
+		if (m->found && m->name && whole && end > whole->size)
+			return bad_dwarf(m->type, m->name);
+	}
+	if (l->arena.bins + 254u * l->word > l->arena.size)
+		return bad_dwarf("malloc_state", "bins");
+	if (extra[X_FASTBINS].found && extra[X_FASTBINS].size != l->arena.n_fastbins * l->word)
+		return bad_dwarf("malloc_state", "fastbinsY");
+	if (l->has_tcache && extra[X_ENTRIES].size != l->tcache.n_bins * l->word)
+		return bad_dwarf("tcache_perthread_struct", "entries");
 	return NULL;
 }
 
@@ -194,6 +225,8 @@ struct gs_err *gs_layout_from_dwarf(struct gs_symtab *symtab, uint8_t word, cons
 		err = take_sizes(extra, &layout);
 	if (!err)
 		err = take_tcache(extra, &layout);
+	if (!err)
+		err = check_members(members, &layout);
 	if (err)
 		return err;
 	take_features(version, &layout);

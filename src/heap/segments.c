@@ -8,6 +8,12 @@
 /* Foreign memory between two segments in the brk area that is searched for the next one. */
 #define FOREIGN_MAX (UINT64_C(256) << 20)
 
+/* Memory that looks like chunks everywhere, and is none, would be read again from each place. */
+#define TRIED_MAX (UINT64_C(256) << 20)
+
+/* By how much the break may have grown since the mappings were read. */
+#define GROWTH_MAX (UINT64_C(4) << 30)
+
 bool gs_segment_top(struct gs_mem *mem, const struct gs_malloc *m,
 		    const struct gs_arena_state *arena, gs_addr *ret_end)
 {
@@ -43,10 +49,15 @@ static struct gs_extent extent_at(const struct gs_segment_search *s, gs_addr sta
 static bool probe(struct gs_segment_search *s, const struct gs_extent *extent)
 {
 	struct gs_residency residency = {};
+	uint64_t before = s->mem->bytes_read;
 
+	if (s->tried > TRIED_MAX)
+		return false;
 	gs_residency_begin(&residency, s->mem, extent->start, extent->end);
 	bool ok = gs_walk_probe(s->walker, extent, &residency);
 	gs_residency_fini(&residency);
+	if (!ok)
+		s->tried += s->mem->bytes_read - before;
 	return ok;
 }
 
@@ -64,16 +75,28 @@ static gs_addr run_end(const struct gs_maps *maps, gs_addr addr)
 	return end;
 }
 
+/*
+ * Where the brk area ends: 0, it is not there. While the arena is contiguous that is the end of
+ * top, which may have grown since the mappings were read; it is only what the target says.
+ */
+static gs_addr brk_end(const struct gs_segment_search *s)
+{
+	gs_addr mapped = run_end(s->maps, s->sbrk_base);
+
+	if (!mapped || s->arena.flags & GS_ARENA_NONCONTIGUOUS || s->arena.top < s->sbrk_base ||
+	    (s->top_end > mapped && s->top_end - mapped > GROWTH_MAX))
+		return mapped;
+	return s->top_end;
+}
+
 bool gs_segment_first(struct gs_segment_search *s, struct gs_extent *ret)
 {
-	gs_addr limit = run_end(s->maps, s->sbrk_base);
+	gs_addr limit = brk_end(s);
 
 	s->map = 0;
 	s->from = 0;
 	s->first_end = 0;
-	/* The break may have grown since the mappings were read. */
-	if (s->arena.top >= s->sbrk_base && !(s->arena.flags & GS_ARENA_NONCONTIGUOUS))
-		limit = s->top_end;
+	s->tried = 0;
 	if (!limit)
 		return false;
 	*ret = extent_at(s, s->sbrk_base, limit);
@@ -164,12 +187,10 @@ static bool next_mapped(struct gs_segment_search *s, struct gs_extent *ret)
 
 bool gs_segment_next(struct gs_segment_search *s, gs_addr after, struct gs_extent *ret)
 {
-	gs_addr limit = run_end(s->maps, s->sbrk_base);
+	gs_addr limit = brk_end(s);
 
 	if (!s->first_end)
 		s->first_end = after;
-	if (!(s->arena.flags & GS_ARENA_NONCONTIGUOUS))
-		limit = s->top_end;
 	if (after < limit && after > s->sbrk_base && next_in_brk(s, after, limit, ret))
 		return true;
 	if (!(s->arena.flags & GS_ARENA_NONCONTIGUOUS))

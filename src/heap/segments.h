@@ -28,6 +28,7 @@ struct gs_segment_search {
 	gs_addr first_end;			/* end of the first segment, 0: not yet */
 	size_t map;				/* mapping that is being searched */
 	gs_addr from;				/* go on in it at this address */
+	uint64_t tried;				/* bytes read for what was no segment */
 };
 
 /**
