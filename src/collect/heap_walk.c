@@ -7,6 +7,8 @@
 #include "collect/visit.h"
 #include "heap/segments.h"
 
+#define GROWTH_MAX (UINT64_C(4) << 30)
+
 /* What a refresh needs to look a moving top up again. */
 struct refresh {
 	struct gs_mem *mem;
@@ -38,8 +40,12 @@ static bool refresh_segment(void *context, struct gs_extent *extent)
 		return false;
 	if (!extent->top || arena.top < extent->first)
 		return true;
-	/* While top is being changed its size may not fit yet: the next try will tell. */
-	if (gs_segment_top(c->mem, c->m, &arena, &top_end)) {
+	/*
+	 * While top is being changed its size may not fit yet: the next try will tell. No segment
+	 * grows by gigabytes meanwhile: that top is elsewhere.
+	 */
+	if (gs_segment_top(c->mem, c->m, &arena, &top_end) &&
+	    top_end < extent->end + GROWTH_MAX) {
 		extent->top = arena.top;
 		extent->end = top_end;
 	}
@@ -62,10 +68,21 @@ static void keep_pin_words(struct gs_arena_walk *a, const struct gs_pin *pin)
 	*gs_vec_push(&a->pins) = words;
 }
 
+/* What the map shows: a heap that uses little of its address space would be one cell of it. */
+static uint64_t map_span(const struct gs_extent *extent, uint64_t reserved)
+{
+	uint64_t span = 1;
+
+	while (span < extent->end - extent->start && span < reserved)
+		span *= 2;
+	return span < reserved ? span : reserved;
+}
+
 struct gs_heap *gs_arena_walk_extent(struct gs_arena_walk *a, const struct gs_extent *extent,
 				     bool has_arena, uint64_t reserved)
 {
 	struct gs_reading *r = a->r;
+	uint64_t span = map_span(extent, reserved);
 	char cells[GS_CELLS_MAX + 1];
 	struct gs_visit visit;
 	struct gs_walk_result result;
@@ -74,7 +91,7 @@ struct gs_heap *gs_arena_walk_extent(struct gs_arena_walk *a, const struct gs_ex
 	gs_residency_begin(&a->residency, r->mem, extent->start, extent->end);
 	const struct gs_cached_list *fastbins = &r->cached.fastbins[a->index];
 	gs_visit_begin(&visit, &r->m->layout, &a->residency, &r->cached.tcache, fastbins,
-		       extent->start, extent->end, reserved, cells);
+		       extent->start, extent->end, span, cells);
 	visit.has_arena = has_arena;
 	visit.take_fastlinks = a->take_fastlinks;
 	visit.fastlinks = a->fastlinks;
@@ -94,7 +111,7 @@ struct gs_heap *gs_arena_walk_extent(struct gs_arena_walk *a, const struct gs_ex
 	if (extent->is_main)
 		reserved = result.end - extent->start;
 	gs_residency_set_end(&a->residency, result.end);
-	gs_visit_finish(&visit, result.end, reserved);
+	gs_visit_finish(&visit, result.end, extent->is_main ? reserved : span);
 	a->fastlinks = visit.fastlinks;
 	a->changed_chunks += visit.changed_chunks;
 	for (size_t i = 0; i < GS_WHAT_IF_N; i++)
@@ -108,11 +125,11 @@ struct gs_heap *gs_arena_walk_extent(struct gs_arena_walk *a, const struct gs_ex
 		.reserved_bytes = reserved,
 		.position = GS_POS_SEGMENT,
 		.stable = result.how != GS_WALK_LOST && !result.unsettled_bytes,
+		.swapped_headers = result.swapped_headers,
 		.account = visit.account,
 		.pin = visit.pin,
 		.cell_bytes = UINT64_C(1) << visit.cell_shift,
 		.cells = gs_xstrdup(cells),
 	};
-	a->swapped_headers |= result.swapped_headers;
 	return heap;
 }

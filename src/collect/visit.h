@@ -58,7 +58,7 @@ struct gs_visit {
 /** The block sizes of the what-if sums, bytes. */
 extern const uint64_t gs_what_if_sizes[GS_WHAT_IF_N];
 
-/** Begin a visit of [start, end), whose map reserves reserved bytes from start. */
+/** Begin a visit of [start, end), whose map shows reserved bytes from start on. */
 void gs_visit_begin(struct gs_visit *visit, const struct gs_layout *layout,
 		    struct gs_residency *residency, const struct gs_cached_list *tcache,
 		    const struct gs_cached_list *fastbins, gs_addr start, gs_addr end,

@@ -181,7 +181,8 @@ struct gs_err *gs_target_open(pid_t pid, struct gs_target **ret)
 	if (target->dir_fd < 0)
 		return no_process(pid);
 	target->pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
-	if (target->pid_fd < 0 && errno == EINVAL)
+	/* Of a thread that is no process: EINVAL, newer kernels say ENOENT. */
+	if (target->pid_fd < 0 && (errno == EINVAL || errno == ENOENT))
 		return gs_err_hint(gs_err_new(GS_ERR_NO_PROCESS, "%d is a thread, not a process",
 					      (int)pid),
 				   "give the PID of its process (Tgid in /proc/%d/status)",
