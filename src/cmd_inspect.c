@@ -19,6 +19,8 @@
 
 enum {
 	KEY_STOP = GS_KEY_FIRST_FREE,
+	KEY_CORE,
+	KEY_EXE,
 	KEY_NO_DEBUGINFO,
 	KEY_VERIFY,
 	KEY_FORMAT,
@@ -40,6 +42,10 @@ static const struct gs_option inspect_options[] = {
 	  "a process to inspect, same as an operand" },
 	{ "stop", KEY_STOP, no_argument, NULL, NULL,
 	  "stop the process during the walk, for an exact view" },
+	{ "core", KEY_CORE, required_argument, "FILE", NULL,
+	  "inspect a core file instead of a process" },
+	{ "exe", KEY_EXE, required_argument, "FILE", NULL,
+	  "the core's program, if it is not where it was" },
 	{ "no-debuginfo", KEY_NO_DEBUGINFO, no_argument, NULL, NULL,
 	  "find malloc by structure alone, use no symbols" },
 	{ "verify", KEY_VERIFY, no_argument, NULL, NULL,
@@ -71,6 +77,7 @@ static const struct gs_option inspect_options[] = {
 static const struct {
 	int a, b;
 } conflicts[] = {
+	{ KEY_CORE, KEY_STOP }, { KEY_CORE, KEY_FAIL_ABOVE },
 	{ KEY_NO_DEBUGINFO, KEY_VERIFY },
 	{ 'J', 'o' }, { 'J', KEY_OUTPUT_ALL }, { 'J', 'r' }, { 'J', 'P' },
 	{ 'J', KEY_NOHEADINGS }, { 'J', KEY_SUMMARY }, { 'J', KEY_ARENA },
@@ -88,6 +95,7 @@ struct inspect {
 	const struct gs_command *command;
 	bool given[KEY_END];		/* by key */
 	struct { int *data; size_t len, cap; } pids;
+	const char *core, *exe;
 	struct gs_collect_options collect;
 	struct gs_text_options text;
 	struct gs_table_options table;
@@ -106,6 +114,18 @@ static bool take_pid(struct inspect *in, const char *arg)
 		return false;
 	*gs_vec_push(&in->pids) = (int)pid;
 	return true;
+}
+
+static bool take_core(struct inspect *in, const char *arg)
+{
+	in->core = arg;
+	return *arg;
+}
+
+static bool take_exe(struct inspect *in, const char *arg)
+{
+	in->exe = arg;
+	return *arg;
 }
 
 static bool take_format(struct inspect *in, const char *arg)
@@ -168,6 +188,8 @@ static const struct {
 	bool (*take)(struct inspect *in, const char *arg);
 } takers[] = {
 	{ 'p', take_pid },
+	{ KEY_CORE, take_core },
+	{ KEY_EXE, take_exe },
 	{ KEY_FORMAT, take_format },
 	{ KEY_ARENA, take_arena },
 	{ KEY_WIDTH, take_width },
@@ -294,7 +316,8 @@ static bool has_arena(const struct gs_snapshot *snapshot, unsigned index)
 }
 
 /* Is more stalled than --fail-above allows? Says so. */
-static bool is_above(const struct inspect *in, int pid, const struct gs_snapshot *snapshot)
+static bool is_above(const struct inspect *in, const char *subject,
+		     const struct gs_snapshot *snapshot)
 {
 	uint64_t stalled = snapshot->totals.stalled_bytes;
 	uint64_t rss = snapshot->target.rss_bytes;
@@ -312,31 +335,45 @@ static bool is_above(const struct inspect *in, int pid, const struct gs_snapshot
 		gs_fmt_size(limit, in->max_stalled);
 	}
 	if (!in->given['q'])
-		gs_message(in->command->name, "%d: %s stalled, more than %s", pid,
+		gs_message(in->command->name, "%s: %s stalled, more than %s", subject,
 			   gs_fmt_size(size, stalled), limit);
 	return true;
 }
 
-static enum gs_exit fail(const struct inspect *in, int pid, struct gs_err *err)
+static enum gs_exit fail(const struct inspect *in, const char *subject, struct gs_err *err)
 {
-	gs_message_err(in->command->name, pid, err);
+	gs_message_err(in->command->name, subject, err);
 	return GS_EXIT_FAILED;
 }
 
-static enum gs_exit inspect_snapshot(struct inspect *in, int pid,
+/* Not of the malloc that the program calls: the report is complete, but who reads it must know. */
+static void warn_program_malloc(const struct inspect *in, const char *subject,
+				const struct gs_snapshot *snapshot)
+{
+	const char *name = snapshot->program_malloc.name, *path = snapshot->program_malloc.path;
+
+	if (path && !in->given['q'])
+		gs_message(in->command->name,
+			   "%s: its malloc is %s%sin %s; the report is of glibc's beside it", subject,
+			   name ? name : "", name ? ", " : "", path);
+}
+
+/* subject: what messages call it. */
+static enum gs_exit inspect_snapshot(struct inspect *in, const char *subject,
 				     const struct gs_snapshot *snapshot)
 {
 	if (in->given[KEY_ARENA] && !has_arena(snapshot, (unsigned)in->text.arena))
-		return fail(in, pid, gs_err_new(GS_ERR_NOT_FOUND, "no arena %d, it has %zu",
-						in->text.arena, snapshot->n_arenas));
+		return fail(in, subject, gs_err_new(GS_ERR_NOT_FOUND, "no arena %d, it has %zu",
+						    in->text.arena, snapshot->n_arenas));
 	struct gs_err *err = print_report(in, snapshot);
 	if (err)
-		return fail(in, pid, err);
+		return fail(in, subject, err);
 
-	bool above = is_above(in, pid, snapshot);
+	warn_program_malloc(in, subject, snapshot);
+	bool above = is_above(in, subject, snapshot);
 
 	for (size_t i = 0; i < snapshot->n_warnings && !in->given['q']; i++)
-		gs_message(in->command->name, "%d: %s", pid, snapshot->warnings[i]);
+		gs_message(in->command->name, "%s: %s", subject, snapshot->warnings[i]);
 	if (snapshot->n_warnings || !snapshot->capture.complete)
 		return GS_EXIT_PARTIAL;
 	return above ? GS_EXIT_ABOVE : GS_EXIT_OK;
@@ -347,9 +384,24 @@ static enum gs_exit inspect_pid(struct inspect *in, int pid)
 	struct gs_snapshot *snapshot = NULL;
 	struct gs_err *err = gs_collect_process(pid, &in->collect, &snapshot);
 
+	char subject[16];
+
+	snprintf(subject, sizeof(subject), "%d", pid);
 	if (err)
-		return fail(in, pid, err);
-	enum gs_exit status = inspect_snapshot(in, pid, snapshot);
+		return fail(in, subject, err);
+	enum gs_exit status = inspect_snapshot(in, subject, snapshot);
+	gs_snapshot_free(snapshot);
+	return status;
+}
+
+static enum gs_exit inspect_core(struct inspect *in)
+{
+	struct gs_snapshot *snapshot = NULL;
+	struct gs_err *err = gs_collect_core(in->core, in->exe, &in->collect, &snapshot);
+
+	if (err)
+		return fail(in, in->core, err);
+	enum gs_exit status = inspect_snapshot(in, in->core, snapshot);
 	gs_snapshot_free(snapshot);
 	return status;
 }
@@ -398,10 +450,14 @@ static enum gs_exit inspect(struct inspect *in, int argc, char **argv)
 		gs_table_list_columns(stdout);
 		return GS_EXIT_OK;
 	}
-	if (!in->pids.len)
+	if (in->core && in->pids.len)
+		return gs_message_usage(in->command, "--core and PIDs exclude each other");
+	if (in->exe && !in->core)
+		return gs_message_usage(in->command, "--exe needs --core");
+	if (!in->core && !in->pids.len)
 		return gs_message_usage(in->command, "no PID given");
 	settle(in);
-	return inspect_all(in);
+	return in->core ? inspect_core(in) : inspect_all(in);
 }
 
 static enum gs_exit run_inspect(const struct gs_command *command, int argc, char **argv)
@@ -416,11 +472,12 @@ static enum gs_exit run_inspect(const struct gs_command *command, int argc, char
 const struct gs_command gs_command_inspect = {
 	.name = "inspect",
 	.summary = "report on the heaps of processes",
-	.usage = "[options] PID...",
+	.usage = "[options] PID... | --core=FILE",
 	.description =
 		"Report how much memory glibc's malloc holds for nothing in each process, where\n"
 		"it sits, why it cannot go back to the kernel, and what to do. The process is\n"
-		"neither stopped nor traced unless --stop is given, and nothing in it changes.",
+		"neither stopped nor traced unless --stop is given, and nothing in it changes.\n"
+		"With --core the same of a process that is no more, but for what was resident.",
 	.notes =
 		"Exit status: 0 complete, 1 could not, 2 wrong usage, 3 partial report (warnings\n"
 		"say why), 4 --fail-above exceeded. Of several processes: worst of 1, 3, 4, 0.",

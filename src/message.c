@@ -29,9 +29,9 @@ void gs_message(const char *command, const char *fmt, ...)
 	va_end(ap);
 }
 
-void gs_message_err(const char *command, int pid, struct gs_err *err)
+void gs_message_err(const char *command, const char *subject, struct gs_err *err)
 {
-	gs_message(command, "%d: %s", pid, err->msg);
+	gs_message(command, "%s: %s", subject, err->msg);
 	if (err->hint)
 		gs_message("hint", "%s", err->hint);
 	gs_err_free(err);

@@ -68,12 +68,15 @@ static bool walk_new_heaps(struct gs_arena_walk *a)
 		any = true;
 	}
 	free(chain.data);
+	a->has_gap = chain.has_gap;
 	return any;
 }
 
-static enum gs_position heap_position(size_t i, size_t n)
+static enum gs_position heap_position(const struct gs_arena_walk *a, size_t i)
 {
-	if (n == 1)
+	size_t n = a->heaps.len;
+
+	if (n == 1 && !a->has_gap)
 		return GS_POS_ONLY;
 	return i == 0 ? GS_POS_FIRST : i == n - 1 ? GS_POS_LAST : GS_POS_INTERIOR;
 }
@@ -84,7 +87,7 @@ static void walk_thread_arena(struct gs_arena_walk *a)
 		;
 	for (size_t i = 0; i < a->heaps.len; i++) {
 		struct gs_heap *heap = &a->heaps.data[i];
-		heap->position = heap_position(i, a->heaps.len);
+		heap->position = heap_position(a, i);
 		heap->idle = heap->position == GS_POS_INTERIOR && !heap->account.live_bytes;
 	}
 }
@@ -109,14 +112,37 @@ static bool top_was_reached(const struct gs_heap_list *heaps, gs_addr top)
 	return false;
 }
 
+/*
+ * Where a top chunk must end whose header is in swap: where glibc's sum says if the arena is
+ * contiguous, else with the mapping.
+ */
+static bool end_of_swapped_top(struct gs_arena_walk *a, gs_addr *ret_end)
+{
+	const struct gs_map *map = gs_maps_find(a->r->maps, a->state.top);
+	gs_addr end;
+
+	if (!map)
+		return false;
+	*ret_end = map->end;
+	if (a->state.flags & GS_ARENA_NONCONTIGUOUS ||
+	    __builtin_add_overflow(a->r->par.sbrk_base, a->state.system_mem, &end))
+		return true;
+	if (end > a->state.top && end < map->end)
+		*ret_end = end;
+	return true;
+}
+
 static bool read_top(struct gs_arena_walk *a, gs_addr *ret_end)
 {
 	struct gs_reading *r = a->r;
 	unsigned attempts = r->live ? GS_READ_ATTEMPTS : 1;
+	uint64_t refusals = r->mem->swap_refusals;
 
 	for (unsigned i = 0; i < attempts; i++) {
 		if (gs_segment_top(r->mem, r->m, &a->state, ret_end))
 			return true;
+		if (r->mem->swap_refusals > refusals)
+			return end_of_swapped_top(a, ret_end);
 		if (!gs_arena_read(r->mem, r->m, a->state.address, &a->state))
 			return false;
 	}
@@ -128,6 +154,7 @@ static void walk_main_arena(struct gs_arena_walk *a)
 	struct gs_reading *r = a->r;
 	struct gs_segment_search search = {
 		.mem = r->mem, .m = r->m, .maps = r->maps, .exclude = a->exclude,
+		.images = r->images, .no_brk = r->taken != NULL,
 		.walker = a->walker, .scan = a->scan, .sbrk_base = r->par.sbrk_base,
 	};
 	struct gs_extent extent;
@@ -150,6 +177,8 @@ static void walk_main_arena(struct gs_arena_walk *a)
 			break;
 		more = gs_segment_next(&search, heap->end, &extent);
 	}
+	a->has_gap = a->state.flags & GS_ARENA_NONCONTIGUOUS &&
+		     mapped_bytes(&a->heaps) < a->state.system_mem && a->scan->passed_swapped;
 }
 
 /* --- one arena --- */
@@ -165,7 +194,7 @@ static void begin_walk(struct gs_arena_walk *a)
 	memset(&a->pins, 0, sizeof(a->pins));
 	memset(a->what_if, 0, sizeof(a->what_if));
 	a->changed_chunks = 0;
-	a->swapped_headers = false;
+	a->has_gap = false;
 }
 
 /* Where the arena's memory lies: links within it are plausible. */
@@ -225,12 +254,19 @@ static void walk_arena(struct gs_arena_walk *a)
 	walk_once(a);
 }
 
-static const char *unsettled_reason(const struct gs_arena_walk *a)
+static void warn_unsettled(struct gs_reading *r, const struct gs_heap *heap)
 {
-	if (a->swapped_headers)
-		return "chunk headers are in swap, and are not read from there";
-	return a->r->live ? "it kept changing while it was read" :
-			    "its chunk headers are not consistent";
+	unsigned long long bytes = heap->account.unsettled_bytes, address = heap->address;
+
+	if (heap->swapped_headers)
+		gs_reading_warn_swap(r, "%llu bytes of the heap at 0x%llx could not be made out: "
+					"chunk headers are in swap, and are not read from there",
+				     bytes, address);
+	else
+		gs_snapshot_warn(r->snapshot, "%llu bytes of the heap at 0x%llx could not be made "
+					      "out: %s", bytes, address,
+				 r->live ? "it kept changing while it was read" :
+					   "its chunk headers are not consistent");
 }
 
 /* Hand what the walk found to the snapshot. */
@@ -247,14 +283,16 @@ static void commit_walk(struct gs_arena_walk *a)
 		*gs_vec_push(&a->r->pins) = a->pins.data[i];
 	free(a->pins.data);
 	memset(&a->pins, 0, sizeof(a->pins));
+	if (a->has_gap)
+		gs_reading_warn_swap(a->r, "arena %zu: some of its memory is not known: what "
+					   "leads to it is in swap, and is not read from there",
+				     a->index);
 	for (size_t i = 0; i < a->heaps.len; i++) {
 		const struct gs_heap *heap = &a->heaps.data[i];
 		if (heap->stable)
 			continue;
 		s->capture.unstable_heaps++;
-		gs_snapshot_warn(s, "%llu bytes of the heap at 0x%llx could not be made out: %s",
-				 (unsigned long long)heap->account.unsettled_bytes,
-				 (unsigned long long)heap->address, unsettled_reason(a));
+		warn_unsettled(a->r, heap);
 	}
 }
 
@@ -270,7 +308,8 @@ static uint64_t system_bytes(struct gs_arena_walk *a, uint64_t mapped)
 	if (!r->live || a->state.system_mem == mapped ||
 	    !gs_arena_read(r->mem, r->m, a->state.address, &now))
 		return a->state.system_mem;
-	bool has_gaps = a->index == 0 && a->heaps.len != 1;
+	bool has_gaps = a->has_gap || (a->index == 0 && (a->heaps.len != 1 ||
+				      a->state.flags & GS_ARENA_NONCONTIGUOUS));
 	return mapped && (!has_gaps || now.system_mem < mapped) ? mapped : now.system_mem;
 }
 
@@ -294,6 +333,9 @@ static void finish_arena(struct gs_arena_walk *a, struct gs_arena *arena)
 		gs_account_add(&arena->account, &arena->heaps[i].account);
 	if (arena->system_bytes > arena->account.mapped_bytes)
 		arena->unlocated_bytes = arena->system_bytes - arena->account.mapped_bytes;
+	if (arena->unlocated_bytes && a->index && !a->has_gap && !r->live)
+		gs_snapshot_warn(r->snapshot, "arena %zu: its heaps do not add up to what glibc "
+					      "counts for it", a->index);
 	gs_account_add(&r->snapshot->totals, &arena->account);
 }
 
@@ -301,8 +343,16 @@ void gs_arena_walk_run(struct gs_arena_walk *a, struct gs_arena *ret)
 {
 	struct gs_reading *r = a->r;
 
+	uint64_t refusals = r->mem->swap_refusals;
+
+	a->has_gap = false;
 	if (!gs_arena_read(r->mem, r->m, r->ring.data[a->index], &a->state)) {
-		gs_snapshot_warn(r->snapshot, "arena %zu could not be read", a->index);
+		if (r->mem->swap_refusals > refusals)
+			gs_reading_warn_swap(r, "arena %zu is in swap, and is not read from there: "
+						"of it and of older ones nothing is known",
+					     a->index);
+		else
+			gs_snapshot_warn(r->snapshot, "arena %zu could not be read", a->index);
 		a->state = (struct gs_arena_state){ .address = r->ring.data[a->index] };
 	} else if (!gs_arena_is_unused(r->m, &a->state)) {
 		walk_arena(a);

@@ -38,7 +38,7 @@ struct gs_arena_walk {
 	uint64_t what_if[GS_WHAT_IF_N];
 	uint64_t changed_chunks;
 	unsigned passes;
-	bool swapped_headers;
+	bool has_gap;		/* memory of it was not found because of what is in swap */
 	bool take_fastlinks;	/* the arena's fastbins are not listed */
 	struct gs_fastlinks fastlinks;
 };

@@ -8,10 +8,13 @@
 
 #include "base/cleanup.h"
 #include "base/xalloc.h"
+#include "collect/core_facts.h"
 #include "collect/elsewhere.h"
 #include "collect/find_malloc.h"
+#include "collect/others.h"
 #include "collect/owner.h"
 #include "collect/reading.h"
+#include "elf/core.h"
 #include "elf/module.h"
 #include "elf/symtab.h"
 #include "model/findings.h"
@@ -32,26 +35,31 @@ enum { STOPS_MAX = 10, REST_NS = 2000000 };
 
 /* Everything one inspection holds open. */
 struct inspection {
+	struct gs_core *core;		/* NULL: a live process */
 	struct gs_target *target;
 	struct gs_maps maps;		/* as modules were found in them */
 	struct gs_maps heap_maps;	/* as they were when the heap was read */
 	struct gs_mem *mem;
 	struct gs_modules modules;
 	struct gs_module *libc;
+	struct gs_module *owner;	/* of the program's malloc; NULL: libc, or not known */
 	struct gs_threads threads;
 	struct gs_malloc m;
+	struct gs_others others;
 	struct gs_snapshot *snapshot;
 };
 
 static void inspection_fini(struct inspection *in)
 {
 	gs_snapshot_free(in->snapshot);
+	gs_others_fini(&in->others);
 	gs_threads_fini(&in->threads);
 	gs_modules_fini(&in->modules);
 	gs_mem_free(in->mem);
 	gs_maps_fini(&in->heap_maps);
 	gs_maps_fini(&in->maps);
 	gs_target_free(in->target);
+	gs_core_free(in->core);
 }
 
 static uint64_t now_ns(void)
@@ -77,84 +85,184 @@ static struct gs_err *open_process(struct inspection *in, pid_t pid)
 	return err;
 }
 
-static const struct { unsigned elf; const char *name; } machines[] = {
-	{ EM_X86_64, "x86_64" }, { EM_386, "i386" },
+static struct gs_err *open_core(struct inspection *in, const char *core_path,
+				const char *exe_path)
+{
+	struct gs_err *err = gs_core_open(core_path, &in->core);
+
+	if (err)
+		return err;
+	in->target = gs_core_target_new(in->core);
+	in->mem = gs_core_mem_new(in->core);
+	gs_core_maps(in->core, &in->maps);
+	err = gs_modules_read(in->target, &in->maps, in->mem, &in->modules);
+	if (!err && !in->modules.len)
+		return gs_err_hint(gs_err_new(GS_ERR_FORMAT, "the core file has no ELF headers of "
+					      "what was mapped"),
+				   "write 0x33 to /proc/PID/coredump_filter before: see core(5)");
+	if (!err && exe_path)
+		err = gs_core_use_exe(in->core, exe_path, &in->modules);
+	return err;
+}
+
+static const struct machine {
+	uint16_t elf;
+	const char *name;
+	gs_addr tag_bits;	/* in pointers that malloc returned: memory tags (MTE) */
+} machines[] = {
+	{ EM_X86_64, "x86_64", 0 },
+	{ EM_386, "i386", 0 },
+	{ EM_AARCH64, "aarch64", UINT64_C(0x0f) << 56 },
 };
 
 /* NULL: not a machine whose processes we can read. */
-static const char *machine_name(const struct gs_module *module)
+static const struct machine *machine_of(const struct gs_module *module)
 {
 	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
 		if (machines[i].elf == module->machine)
-			return machines[i].name;
+			return &machines[i];
 	}
 	return NULL;
 }
 
-static struct gs_err *check_machine(const struct gs_modules *modules)
+static const char *machine_name(const struct gs_module *module)
 {
-	for (size_t i = 0; i < modules->len; i++) {
-		if (!machine_name(modules->data[i]))
-			return gs_err_new(GS_ERR_UNSUPPORTED, "%s is no x86 program",
-					  modules->data[i]->path);
-	}
-	return NULL;
+	return machine_of(module)->name;
 }
 
-/* Another malloc than libc's serves the program: libc's would tell nothing. */
-static struct gs_err *check_malloc_owner(struct inspection *in)
+static struct gs_err *check_machine(struct inspection *in)
 {
-	const struct gs_module *owner = gs_modules_malloc_owner(&in->modules, in->mem);
-
-	if (!owner || owner == in->libc)
-		return NULL;
-	const char *name = gs_module_allocator_name(owner);
-	return gs_err_new(GS_ERR_NOT_GLIBC, "its malloc is %s%sin %s, not glibc's",
-			  name ? name : "", name ? ", " : "", owner->path);
+	for (size_t i = 0; i < in->modules.len; i++) {
+		const struct gs_module *module = in->modules.data[i];
+		const struct machine *machine = machine_of(module);
+		if (!machine)
+			return gs_err_new(GS_ERR_UNSUPPORTED, "%s is a program for a machine (ELF "
+					  "number %u) that is not supported", module->path,
+					  module->machine);
+		in->mem->tag_bits |= machine->tag_bits;
+	}
+	return NULL;
 }
 
 static struct gs_err *find_libc(struct inspection *in)
 {
-	struct gs_err *err = check_machine(&in->modules);
+	struct gs_err *err = check_machine(in);
 
 	if (!err)
 		err = gs_modules_libc(&in->modules, &in->libc);
-	if (!err)
-		err = check_malloc_owner(in);
-	return err;
+	if (err)
+		return err;
+	in->owner = gs_modules_malloc_owner(&in->modules, in->mem);
+	if (in->owner == in->libc)
+		in->owner = NULL;
+	return NULL;
+}
+
+static const struct gs_threads *threads_of(const struct inspection *in)
+{
+	return in->core ? &in->core->threads : &in->threads;
+}
+
+/* libc's own malloc is worth a report beside the program's if it holds so much. */
+enum { HELD_MIN = 64 << 10 };
+
+/* Another malloc than glibc's serves the program. Takes err over, which says less. */
+static struct gs_err *not_glibc(const struct inspection *in, struct gs_err *err)
+{
+	const char *name = gs_module_allocator_name(in->owner);
+
+	gs_err_free(err);
+	return gs_err_new(GS_ERR_NOT_GLIBC, "its malloc is %s%sin %s, not glibc's",
+			  name ? name : "", name ? ", " : "", in->owner->path);
+}
+
+/* Make the copy of malloc that serves the program the main one, and the libc's another one. */
+static void swap_main(struct inspection *in, struct gs_other *other)
+{
+	struct gs_snapshot *a = in->snapshot, *b = other->snapshot;
+	struct gs_module *module = in->libc;
+	struct gs_malloc m = in->m;
+	__typeof__(a->allocator) allocator = a->allocator;
+
+	in->libc = other->module;
+	in->m = other->m;
+	a->allocator = b->allocator;
+	other->module = module;
+	other->m = m;
+	b->allocator = allocator;
+	other->found_checks = allocator.checks;
+}
+
+/* The program's malloc is not libc's: is it one that can be read, or what does libc's hold? */
+static struct gs_err *settle_owner(struct inspection *in)
+{
+	struct gs_other *other = gs_others_of(&in->others, in->owner);
+	const char *name = gs_module_allocator_name(in->owner);
+
+	if (other) {
+		/* libc_malloc_debug.so passes all on to libc unless MALLOC_CHECK_ is set. */
+		if (gs_malloc_held(in->mem, &other->m))
+			swap_main(in, other);
+		return NULL;
+	}
+	if (gs_malloc_held(in->mem, &in->m) < HELD_MIN)
+		return not_glibc(in, NULL);
+	in->snapshot->program_malloc.name = name ? gs_xstrdup(name) : NULL;
+	in->snapshot->program_malloc.path = gs_xstrdup(in->owner->path);
+	return NULL;
 }
 
 /* All about symbols happens here, before anything is stopped. */
 static struct gs_err *find_malloc(struct inspection *in, const struct gs_collect_options *options)
 {
-	struct gs_find_options find = {
-		.no_debuginfo = options->no_debuginfo, .verify = options->verify,
-	};
-	struct gs_err *err = gs_target_threads(in->target, &in->threads);
+	struct gs_snapshot *s = in->snapshot;
+	struct gs_err *err = in->core ? NULL : gs_target_threads(in->target, &in->threads);
 
 	if (err)
 		return err;
-	return gs_find_malloc(in->target, in->libc, &in->maps, in->mem, &in->threads, &find,
-			      in->snapshot, &in->m);
+	struct gs_find where = {
+		.target = in->target, .maps = &in->maps, .mem = in->mem,
+		.threads = threads_of(in), .no_debuginfo = options->no_debuginfo,
+		.verify = options->verify,
+	};
+	err = gs_find_malloc(&where, in->libc, s, &in->m);
+	if (err && in->owner)
+		return not_glibc(in, err);
+	if (err)
+		return err;
+	where.version = s->allocator.version;
+	gs_others_find(&where, &in->modules, in->libc, in->owner, s, &in->others);
+	return in->owner ? settle_owner(in) : NULL;
 }
 
 /* --- the heap --- */
 
-static struct gs_err *read_heap(struct inspection *in, bool live, struct gs_reading *reading)
+/* The mappings may have changed while symbols were read. */
+static struct gs_err *look_again(struct inspection *in)
 {
-	/* The mappings may have changed while symbols were read. */
 	gs_maps_fini(&in->heap_maps);
 	gs_threads_fini(&in->threads);
 	struct gs_err *err = gs_maps_read(in->target, &in->heap_maps);
 	if (!err)
 		err = gs_target_threads(in->target, &in->threads);
+	return err;
+}
+
+static struct gs_err *read_heap(struct inspection *in, bool live, struct gs_reading *reading)
+{
+	struct gs_err *err = in->core ? NULL : look_again(in);
+
 	if (err)
 		return err;
 	*reading = (struct gs_reading){
-		.mem = in->mem, .m = &in->m, .maps = &in->heap_maps, .threads = &in->threads,
-		.live = live, .snapshot = in->snapshot,
+		.mem = in->mem, .m = &in->m,
+		.maps = in->core ? &in->maps : &in->heap_maps, .threads = threads_of(in),
+		.images = gs_others_images(&in->others), .live = live, .snapshot = in->snapshot,
 	};
-	return gs_reading_run(reading);
+	err = gs_reading_run(reading);
+	if (!err)
+		gs_others_read(&in->others, reading);
+	return err;
 }
 
 static struct gs_err *read_heap_in_stop(struct inspection *in, struct gs_reading *reading)
@@ -178,18 +286,20 @@ static struct gs_err *read_heap_stopped(struct inspection *in, struct gs_reading
 {
 	static const struct timespec rest = { .tv_nsec = REST_NS };
 	struct gs_snapshot *s = in->snapshot;
+	const size_t found_warnings = s->n_warnings;
 
 	s->capture.pause_ns = 0;
 	for (unsigned stops = 1;; stops++) {
 		struct gs_err *err = read_heap_in_stop(in, reading);
 		if (s->capture.passes < stops)
 			s->capture.passes = stops;
-		bool torn = s->n_warnings || (err && err->code == GS_ERR_FORMAT);
+		bool torn = s->n_warnings > found_warnings + reading->swap_warnings ||
+			    (err && err->code == GS_ERR_FORMAT);
 		if (!torn || stops == STOPS_MAX)
 			return err;
 		gs_err_free(err);
 		gs_reading_fini(reading);
-		gs_snapshot_clear_heap(s);
+		gs_snapshot_clear_heap(s, found_warnings);
 		nanosleep(&rest, NULL);
 	}
 }
@@ -250,6 +360,18 @@ static struct gs_err *fill_target(struct inspection *in, const struct gs_reading
 	return NULL;
 }
 
+static void fill_target_of_core(struct inspection *in, const struct gs_reading *reading)
+{
+	/* Threads of a core do not end meanwhile. */
+	if (reading->unknown_threads)
+		gs_snapshot_warn(in->snapshot, "what %zu of its %zu threads keep in their tcaches "
+				 "is not known and counts as live", reading->unknown_threads,
+				 in->core->threads.len);
+	gs_core_fill_target(in->snapshot, in->core);
+	in->snapshot->target.machine = machine_name(in->libc);
+	gs_core_forget_residency(in->snapshot);
+}
+
 static struct gs_err *inspect(struct inspection *in, const struct gs_collect_options *options)
 {
 	struct gs_snapshot *s = in->snapshot;
@@ -257,16 +379,21 @@ static struct gs_err *inspect(struct inspection *in, const struct gs_collect_opt
 	uint64_t begin = now_ns();
 
 	s->time = time(NULL);
-	s->capture.mode = options->stop ? GS_CAPTURE_STOPPED : GS_CAPTURE_LIVE;
+	s->capture.mode = in->core ? GS_CAPTURE_CORE :
+			  options->stop ? GS_CAPTURE_STOPPED : GS_CAPTURE_LIVE;
 	s->capture.pause_ns = GS_UNKNOWN;
 	s->capture.passes = 1;
 	struct gs_err *err = find_libc(in);
 	if (!err)
 		err = find_malloc(in, options);
 	if (!err)
-		err = options->stop ? read_heap_stopped(in, &reading) :
-				      read_heap(in, true, &reading);
+		err = options->stop && !in->core ? read_heap_stopped(in, &reading) :
+						   read_heap(in, !in->core, &reading);
 	if (!err)
+		gs_others_give(&in->others, s);
+	if (!err && in->core)
+		fill_target_of_core(in, &reading);
+	else if (!err)
 		err = fill_target(in, &reading);
 	if (!err) {
 		name_pins(in, &reading);
@@ -296,6 +423,34 @@ struct gs_err *gs_collect_process(pid_t pid, const struct gs_collect_options *op
 			err = gone;
 		}
 	}
+	if (!err)
+		*ret = take_ptr(in.snapshot);
+	inspection_fini(&in);
+	return err;
+}
+
+/* What is missing from a core file explains everything that could not be read. */
+static struct gs_err *say_truncated(const struct inspection *in, struct gs_err *err)
+{
+	if (!err || !in->core || !in->core->missing_bytes)
+		return err;
+	return gs_err_hint(err, "the core file is cut short: %llu bytes of its memory are missing",
+			   (unsigned long long)in->core->missing_bytes);
+}
+
+struct gs_err *gs_collect_core(const char *core_path, const char *exe_path,
+			       const struct gs_collect_options *options,
+			       struct gs_snapshot **ret)
+{
+	struct inspection in = { .snapshot = gs_snapshot_new() };
+	struct gs_err *err = open_core(&in, core_path, exe_path);
+
+	if (!err && in.core->missing_bytes)
+		gs_snapshot_warn(in.snapshot, "the core file is cut short: %llu bytes of its "
+				 "memory are missing", (unsigned long long)in.core->missing_bytes);
+	if (!err)
+		err = inspect(&in, options);
+	err = say_truncated(&in, err);
 	if (!err)
 		*ret = take_ptr(in.snapshot);
 	inspection_fini(&in);

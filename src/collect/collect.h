@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* One process to one snapshot. */
+/* One process, or its core file, to one snapshot. */
 #ifndef GS_COLLECT_COLLECT_H
 #define GS_COLLECT_COLLECT_H
 
@@ -22,5 +22,13 @@ struct gs_collect_options {
  */
 struct gs_err *gs_collect_process(pid_t pid, const struct gs_collect_options *options,
 				  struct gs_snapshot **ret);
+
+/**
+ * The same from the core file core_path. exe_path (or NULL) is the file of the program if it is
+ * not where the core says. Residency is not in a core: all that depends on it is GS_UNKNOWN.
+ */
+struct gs_err *gs_collect_core(const char *core_path, const char *exe_path,
+			       const struct gs_collect_options *options,
+			       struct gs_snapshot **ret);
 
 #endif

@@ -5,15 +5,16 @@
 
 #include "base/xalloc.h"
 #include "elf/symtab.h"
+#include "elf/tpoff.h"
 #include "heap/structure.h"
 #include "heap/threads.h"
 #include "heap/tls.h"
 
 /* One search, and what each way has told so far. */
 struct find {
-	const struct gs_module *libc;
+	const struct gs_find *where;
+	struct gs_module *libc;
 	struct gs_mem *mem;
-	const struct gs_find_options *options;
 	struct gs_snapshot *snapshot;
 	const char *version;
 	struct gs_malloc *m;
@@ -23,6 +24,8 @@ struct find {
 	struct gs_symtab *symtab;	/* NULL: no symbols */
 	bool has_symbols;
 	struct gs_malloc symbols;	/* addresses and TLS offsets only */
+	bool has_tpoff;
+	struct gs_tpoff tpoff;
 };
 
 static char *hex(const unsigned char *bytes, size_t n)
@@ -45,6 +48,8 @@ static void describe_libc(struct find *f)
 	if (f->libc->build_id_len)
 		s->allocator.build_id = hex(f->libc->build_id, f->libc->build_id_len);
 	gs_module_glibc_version(f->libc, f->mem, &s->allocator.version, &s->allocator.package);
+	if (!s->allocator.version && f->where->version)
+		s->allocator.version = gs_xstrdup(f->where->version);
 	f->version = s->allocator.version;
 }
 
@@ -115,6 +120,7 @@ static struct gs_err *layout_from_dwarf(struct find *f)
 	f->m->mp = f->symbols.mp;
 	f->m->image_start = f->libc->map_start;
 	f->m->image_end = f->libc->map_end;
+	f->m->machine = f->libc->machine;
 	f->snapshot->allocator.layout = GS_LAYOUT_DWARF;
 	return NULL;
 }
@@ -157,40 +163,69 @@ static void set_heap_max(struct find *f)
 		l->heap_max = par.hp_pagesize * 4;
 }
 
-/* TLS offsets, the tcache's layout and mangling, as the threads' memory shows them. */
-static void ask_threads(struct find *f, const struct gs_threads *threads)
+/* Where libc's own relocations say its TLS block is. */
+static void find_tls_block(struct find *f)
 {
-	struct gs_malloc seen = *f->m;
-	struct gs_addrs arenas = {};
-	struct gs_tls_list tls = {};
+	f->has_tpoff = gs_tpoff_read(f->libc, f->mem, &f->tpoff);
+	f->m->tls_block = f->has_tpoff ? f->tpoff.block : GS_NO_TLS;
+}
+
+/* Offsets in the block: as seen in the threads' memory, or as symbols tell. */
+static void settle_offsets(struct find *f, const struct gs_malloc *seen)
+{
+	struct gs_snapshot *s = f->snapshot;
+	uint64_t by_symbol = f->symbols.tls_thread_arena;
+
+	f->m->tls_tcache = f->has_symbols ? f->symbols.tls_tcache : seen->tls_tcache;
+	f->m->tls_thread_arena = f->has_symbols ? by_symbol : seen->tls_thread_arena;
+	if (seen->tls_thread_arena == GS_NO_TLS)
+		return;
+	if (f->has_symbols && by_symbol == seen->tls_thread_arena)
+		s->allocator.checks++;
+	else if (f->has_symbols)
+		gs_snapshot_warn(s, "the symbols of %s put thread_arena at 0x%llx of its "
+				 "thread-local storage, but threads have it at 0x%llx",
+				 f->libc->path, (unsigned long long)by_symbol,
+				 (unsigned long long)seen->tls_thread_arena);
+	s->allocator.checks += f->has_tpoff && gs_tpoff_has(&f->tpoff, seen->tls_thread_arena);
+}
+
+/* What the tables leave open, as the threads' memory shows it. */
+static void settle_table(struct find *f, const struct gs_tls_list *tls,
+			 const struct gs_addrs *arenas, const struct gs_tcache_variant *tcache)
+{
+	struct gs_layout *l = &f->m->layout;
+	struct gs_thread_states states;
+
+	if (tcache)
+		gs_layout_set_tcache(l, tcache);
+	gs_thread_states_read(f->mem, f->m, tls, arenas, &states);
+	l->safe_linking = gs_structure_safe_linking(f->mem, f->m, &states, arenas,
+						    l->safe_linking);
+	free(states.data);
+}
+
+/* TLS offsets, the tcache's layout and mangling. */
+static void ask_threads(struct find *f)
+{
 	const struct gs_tcache_variant *tcache;
+	struct gs_addrs arenas = {};
+	struct gs_tls_list tls;
 	struct gs_err *err = gs_arena_ring(f->mem, f->m, &arenas);
 
 	if (err) {
 		gs_err_free(err);
 		return;
 	}
-	gs_tls_list_read(f->mem, f->m->layout.word, threads, &tls);
+	find_tls_block(f);
+	struct gs_malloc seen = *f->m;
+	gs_tls_list_read(f->mem, f->m->machine, f->m->layout.word, f->where->threads,
+			 f->where->maps, &tls);
 	gs_thread_offsets_find(f->mem, &seen, &tls, &arenas, f->libc->tls_memsz, &tcache);
-	if (f->has_symbols) {
-		f->m->tls_tcache = f->symbols.tls_tcache;
-		f->m->tls_thread_arena = f->symbols.tls_thread_arena;
-		if (seen.tls_thread_arena != GS_NO_TLS)
-			f->snapshot->allocator.checks +=
-				seen.tls_thread_arena == f->symbols.tls_thread_arena;
-	} else {
-		f->m->tls_tcache = seen.tls_tcache;
-		f->m->tls_thread_arena = seen.tls_thread_arena;
-	}
-	if (f->snapshot->allocator.layout == GS_LAYOUT_TABLE) {
-		struct gs_thread_states states;
-		if (tcache)
-			gs_layout_set_tcache(&f->m->layout, tcache);
-		gs_thread_states_read(f->mem, f->m, &tls, &arenas, &states);
-		f->m->layout.safe_linking = gs_structure_safe_linking(
-			f->mem, f->m, &states, f->m->layout.safe_linking);
-		free(states.data);
-	}
+	settle_offsets(f, &seen);
+	f->snapshot->allocator.checks += gs_thread_blocks_agree(f->mem, f->m, &tls, &arenas);
+	if (f->snapshot->allocator.layout == GS_LAYOUT_TABLE)
+		settle_table(f, &tls, &arenas, tcache);
 	gs_tls_list_fini(&tls);
 	free(arenas.data);
 }
@@ -210,18 +245,18 @@ static struct gs_err *not_found(struct find *f, struct gs_err *structure,
 	return symbols;
 }
 
-static struct gs_err *find(struct find *f, struct gs_target *target, const struct gs_maps *maps)
+static struct gs_err *find(struct find *f)
 {
 	struct gs_err *no_symbols = NULL;
-	struct gs_err *no_structure = gs_structure_find(f->mem, f->libc, maps, f->version,
-							&f->structure);
+	struct gs_err *no_structure = gs_structure_find(f->mem, f->libc, f->where->maps,
+							f->version, &f->structure);
 
 	f->has_structure = !no_structure &&
 			   gs_structure_apply(&f->structure, f->libc, f->version, f->m);
 	f->snapshot->allocator.checks = f->structure.checks;
 	f->snapshot->allocator.layout = GS_LAYOUT_TABLE;
-	if (!f->options->no_debuginfo) {
-		no_symbols = gs_symtab_open(target, f->libc, &f->symtab);
+	if (!f->where->no_debuginfo) {
+		no_symbols = gs_symtab_open(f->where->target, f->libc, &f->symtab);
 		if (!no_symbols)
 			look_symbols_up(f);
 	}
@@ -238,22 +273,20 @@ static struct gs_err *find(struct find *f, struct gs_target *target, const struc
 	return NULL;
 }
 
-struct gs_err *gs_find_malloc(struct gs_target *target, const struct gs_module *libc,
-			      const struct gs_maps *maps, struct gs_mem *mem,
-			      const struct gs_threads *threads,
-			      const struct gs_find_options *options,
+struct gs_err *gs_find_malloc(const struct gs_find *where, struct gs_module *libc,
 			      struct gs_snapshot *snapshot, struct gs_malloc *ret)
 {
 	struct find f = {
-		.libc = libc, .mem = mem, .options = options, .snapshot = snapshot, .m = ret,
+		.where = where, .libc = libc, .mem = where->mem, .snapshot = snapshot, .m = ret,
 	};
 
+	ret->tls_block = GS_NO_TLS;
 	describe_libc(&f);
-	struct gs_err *err = find(&f, target, maps);
+	struct gs_err *err = find(&f);
 	if (!err) {
 		set_heap_max(&f);
-		ask_threads(&f, threads);
-		if (options->verify && snapshot->allocator.layout == GS_LAYOUT_TABLE)
+		ask_threads(&f);
+		if (where->verify && snapshot->allocator.layout == GS_LAYOUT_TABLE)
 			verify_layout(&f);
 		snapshot->allocator.has_tcache = ret->layout.has_tcache;
 		snapshot->allocator.has_fastbins = ret->layout.arena.n_fastbins > 0;

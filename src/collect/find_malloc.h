@@ -17,21 +17,24 @@
 #include "proc/mem.h"
 #include "proc/target.h"
 
-struct gs_find_options {
+/** What a search works with. Borrowed. */
+struct gs_find {
+	/* For debug files below its root; may be NULL. */
+	struct gs_target *target;
+	const struct gs_maps *maps;
+	struct gs_mem *mem;
+	const struct gs_threads *threads;
 	bool no_debuginfo;	/* structure and tables only */
 	bool verify;		/* read the debug information too, and compare every offset */
+	const char *version;	/* for a copy of malloc without a banner, or NULL */
 };
 
 /**
  * Find the malloc of libc. Fills *ret and snapshot->allocator; disagreements become warnings of
- * the snapshot. target may be NULL (cores): then no debug file is looked for below its root.
- * Errors: GS_ERR_NO_SYMBOLS where neither way leads to a malloc that can be read; the hint says
- * what would help.
+ * the snapshot. Errors: GS_ERR_NO_SYMBOLS where neither way leads to a malloc that can be read;
+ * the hint says what would help.
  */
-struct gs_err *gs_find_malloc(struct gs_target *target, const struct gs_module *libc,
-			      const struct gs_maps *maps, struct gs_mem *mem,
-			      const struct gs_threads *threads,
-			      const struct gs_find_options *options,
+struct gs_err *gs_find_malloc(const struct gs_find *where, struct gs_module *libc,
 			      struct gs_snapshot *snapshot, struct gs_malloc *ret);
 
 #endif

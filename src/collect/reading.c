@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "collect/reading.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -11,6 +12,16 @@
 #include "heap/page_scan.h"
 #include "heap/walk.h"
 #include "model/metrics.h"
+
+void gs_reading_warn_swap(struct gs_reading *r, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	gs_snapshot_vwarn(r->snapshot, fmt, ap);
+	va_end(ap);
+	r->swap_warnings++;
+}
 
 static void add_threads(struct gs_reading *r, struct gs_arena *arena)
 {
@@ -28,11 +39,10 @@ static void add_threads(struct gs_reading *r, struct gs_arena *arena)
 		t->tcache_bytes = r->cached.sums[i].bytes;
 		t->tcache_chunks = r->cached.sums[i].chunks;
 		for (size_t j = 0; j < r->threads->len; j++) {
-			if (r->threads->data[j].tid == state->tid)
-				t->comm = gs_xstrdup(r->threads->data[j].comm);
+			const struct gs_thread *thread = &r->threads->data[j];
+			if (thread->tid == state->tid && thread->comm[0])
+				t->comm = gs_xstrdup(thread->comm);
 		}
-		if (!t->comm)
-			t->comm = gs_xstrdup("");
 	}
 }
 
@@ -53,6 +63,8 @@ static bool read_cached(struct gs_reading *r)
 
 static void exclude_heaps(struct gs_reading *r, struct gs_ranges *exclude)
 {
+	for (size_t i = 0; r->taken && i < r->taken->len; i++)
+		gs_ranges_add(exclude, r->taken->data[i].start, r->taken->data[i].end);
 	for (size_t i = 1; i < r->ring.len; i++) {
 		struct gs_arena_state arena;
 		struct gs_heap_states chain;
@@ -142,14 +154,29 @@ static void warn_incomplete(struct gs_reading *r)
 {
 	struct gs_snapshot *s = r->snapshot;
 
-	if (r->cached.broken && !r->live)
+	if (r->cached.in_swap)
+		gs_reading_warn_swap(r, "tcache or fastbin lists that lead into swap: %llu; cached "
+					"chunks from there on are counted as live",
+				     (unsigned long long)r->cached.broken);
+	else if (r->cached.broken && !r->live)
 		gs_snapshot_warn(s, "%llu tcache or fastbin lists are not consistent",
 				 (unsigned long long)r->cached.broken);
-	for (size_t i = 1; i < s->n_arenas && !r->live; i++) {
-		if (s->arenas[i].unlocated_bytes)
-			gs_snapshot_warn(s, "arena %u: its heaps do not add up to what glibc "
-					    "counts for it", s->arenas[i].index);
-	}
+}
+
+/* refusals: reads of what is in swap before those of the threads' memory. */
+static void warn_threads(struct gs_reading *r, uint64_t refusals)
+{
+	size_t unknown = r->threads->len;
+
+	if (r->mem->swap_refusals == refusals)
+		return;
+	for (size_t i = 0; i < r->states.len; i++)
+		unknown -= r->states.data[i].arena != 0;
+	if (unknown)
+		gs_reading_warn_swap(r, "the caches and arenas of %zu of %zu threads are not "
+					"known: what leads to them is in swap, and is not read "
+					"from there",
+				     unknown, r->threads->len);
 }
 
 /* An arena that is just being made may be in the ring before it points back. */
@@ -176,10 +203,13 @@ struct gs_err *gs_reading_run(struct gs_reading *r)
 	for (size_t i = 0; i < GS_WHAT_IF_N; i++)
 		s->what_if[i].granularity_bytes = gs_what_if_sizes[i];
 	fill_mallopt(r);
+	uint64_t refusals = r->mem->swap_refusals;
 	struct gs_tls_list tls;
-	gs_tls_list_read(r->mem, r->m->layout.word, r->threads, &tls);
+	gs_tls_list_read(r->mem, r->m->machine, r->m->layout.word, r->threads, r->maps, &tls);
 	gs_thread_states_read(r->mem, r->m, &tls, &r->ring, &r->states);
+	r->unknown_threads = r->threads->len - tls.len;
 	gs_tls_list_fini(&tls);
+	warn_threads(r, refusals);
 
 	struct gs_ranges exclude = {};
 	struct gs_page_scan *scan = gs_xzalloc(sizeof(*scan));
@@ -204,4 +234,5 @@ void gs_reading_fini(struct gs_reading *r)
 	gs_cached_fini(&r->cached);
 	gs_ranges_fini(&r->mmapped.ranges);
 	free(r->pins.data);
+	*r = (struct gs_reading){};
 }

@@ -32,6 +32,8 @@ struct gs_reading {
 	const struct gs_malloc *m;
 	const struct gs_maps *maps;
 	const struct gs_threads *threads;
+	const struct gs_ranges *taken;	/* memory that another malloc has; NULL: there is none */
+	const struct gs_ranges *images;	/* of all copies of malloc, sorted; NULL: there is one */
 	bool live;		/* the target runs */
 	struct gs_snapshot *snapshot;
 
@@ -39,11 +41,17 @@ struct gs_reading {
 	struct gs_par par;
 	struct gs_addrs ring;
 	struct gs_thread_states states;
+	size_t unknown_threads;	/* those whose thread-local storage was not found */
 	struct gs_cached_set cached;
 	struct gs_mmapped mmapped;
 	struct { struct gs_pin_words *data; size_t len, cap; } pins;
 	unsigned checks;	/* independent facts about the heap that fitted together */
+	size_t swap_warnings;	/* of the snapshot's warnings: reading again would not help */
 };
+
+/** Add a warning (printf-style) about something that is in swap. */
+void gs_reading_warn_swap(struct gs_reading *reading, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
 
 /**
  * Read everything of malloc from the target: parameters, arenas, threads, cached chunks, heaps,

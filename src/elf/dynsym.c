@@ -66,6 +66,18 @@ static gs_addr run_time(const struct gs_module *module, uint64_t value)
 	return moved >= module->map_start && moved < module->map_end ? moved : 0;
 }
 
+bool gs_dynamic_address(struct gs_image *image, uint64_t tag, gs_addr *ret)
+{
+	uint64_t value;
+
+	if (!gs_dynamic_find(image, tag, &value))
+		return false;
+	gs_addr addr = run_time(image->module, value);
+	if (addr)
+		*ret = addr;
+	return addr != 0;
+}
+
 static bool take_table(void *ctx, uint64_t tag, uint64_t value)
 {
 	struct gs_dynsym *dynsym = ctx;

@@ -11,6 +11,9 @@
 /** The value of the first entry with this tag (DT_…). False if there is none. */
 bool gs_dynamic_find(struct gs_image *image, uint64_t tag, uint64_t *ret);
 
+/** The same where the value is an address, as at run time. False too if it is not in the image. */
+bool gs_dynamic_address(struct gs_image *image, uint64_t tag, gs_addr *ret);
+
 /** The dynamic symbols of one image. */
 struct gs_dynsym {
 	struct gs_image *image;

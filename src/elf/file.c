@@ -28,7 +28,7 @@ enum {
 
 static int open_root(struct gs_target *target, enum gs_root root)
 {
-	if (root == GS_ROOT_HOST)
+	if (root == GS_ROOT_HOST || target->dir_fd < 0)
 		return open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return openat(target->dir_fd, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
@@ -174,6 +174,9 @@ static struct gs_err *open_by_path(const struct gs_module *module, enum gs_root 
 
 struct gs_err *gs_file_open(const struct gs_module *module, int *ret_fd)
 {
+	/* A core file has nothing but paths. */
+	if (module->target->dir_fd < 0)
+		return open_by_path(module, GS_ROOT_HOST, ret_fd);
 	struct gs_err *err = open_map_file(module, ret_fd);
 	if (!err || err->code == GS_ERR_FORMAT || module->path[0] != '/')
 		return err;

@@ -13,13 +13,15 @@
 #include "elf/linkmap.h"
 #include "elf/module.h"
 
-/* A symbol that only this library defines. */
+/* A symbol that only this library defines, or a text that only it has. */
 struct mark {
-	const char *symbol;
+	const char *mark;
 	const char *name;
 };
 
+/* snmalloc comes first: it may define jemalloc's functions too. */
 static const struct mark allocators[] = {
+	{ "__malloc_end_pointer", "snmalloc" },
 	{ "mallctl", "jemalloc" },
 	{ "je_mallctl", "jemalloc" },
 	{ "tc_malloc", "tcmalloc" },
@@ -27,7 +29,16 @@ static const struct mark allocators[] = {
 	{ "MallocExtension_Internal_GetNumericProperty", "tcmalloc" },
 	{ "mi_malloc", "mimalloc" },
 	{ "sn_rust_alloc", "snmalloc" },
+	{ "__asan_init", "AddressSanitizer" },
+	{ "__tsan_init", "ThreadSanitizer" },
 	{ "__dls3", "musl" },
+};
+
+/* What an allocator says in its messages, where it is linked into a program. */
+static const struct mark allocator_texts[] = {
+	{ "<jemalloc>: ", "jemalloc" },
+	{ "TCMALLOC_", "tcmalloc" },
+	{ "mimalloc: ", "mimalloc" },
 };
 
 static const struct mark other_libcs[] = {
@@ -48,7 +59,7 @@ static const char *find_mark(const struct gs_module *module, const struct mark *
 	gs_image_init(&image, module, module->mem);
 	gs_dynsym_init(&image, &dynsym);
 	for (size_t i = 0; i < n && !name; i++) {
-		if (gs_dynsym_find(&dynsym, marks[i].symbol, &value))
+		if (gs_dynsym_find(&dynsym, marks[i].mark, &value))
 			name = marks[i].name;
 	}
 	gs_image_fini(&image);
@@ -62,9 +73,25 @@ bool gs_module_defines(const struct gs_module *module, const char *symbol)
 	return find_mark(module, &mark, 1) != NULL;
 }
 
+static const char *find_text(const struct gs_module *module, const struct mark *marks, size_t n)
+{
+	struct gs_image image;
+	const char *name = NULL;
+
+	gs_image_init(&image, module, module->mem);
+	for (size_t i = 0; i < n && !name; i++) {
+		if (gs_image_find_text(&image, marks[i].mark, NULL, 0))
+			name = marks[i].name;
+	}
+	gs_image_fini(&image);
+	return name;
+}
+
 const char *gs_module_allocator_name(const struct gs_module *module)
 {
-	return find_mark(module, allocators, N_MARKS(allocators));
+	const char *name = find_mark(module, allocators, N_MARKS(allocators));
+
+	return name ? name : find_text(module, allocator_texts, N_MARKS(allocator_texts));
 }
 
 void gs_module_open(struct gs_module *module)
@@ -122,6 +149,29 @@ static struct gs_module *find_dynamic_libc(const struct gs_modules *modules, boo
 	return libc;
 }
 
+static bool has_dynamic_symbols(const struct gs_module *module)
+{
+	struct gs_image image;
+	struct gs_dynsym dynsym;
+	char byte;
+
+	gs_image_init(&image, module, module->mem);
+	gs_dynsym_init(&image, &dynsym);
+	bool found = dynsym.symtab && gs_image_read(&image, dynsym.symtab, &byte, 1);
+	gs_image_fini(&image);
+	return found;
+}
+
+/* A core file leaves out what the image's file has; if that is not here either, go by the name. */
+static struct gs_module *find_unreadable_libc(const struct gs_modules *modules)
+{
+	for (size_t i = 0; i < modules->len; i++) {
+		if (is_called_libc(modules->data[i]) && !has_dynamic_symbols(modules->data[i]))
+			return modules->data[i];
+	}
+	return NULL;
+}
+
 static struct gs_module *find_static_libc(const struct gs_modules *modules)
 {
 	for (size_t i = 0; i < modules->len; i++) {
@@ -149,10 +199,11 @@ static struct gs_err *describe_stranger(const struct gs_modules *modules)
 	}
 	for (size_t i = 0; i < modules->len; i++) {
 		const struct gs_module *module = modules->data[i];
-		if (module->is_static)
-			return gs_err_new(GS_ERR_NOT_GLIBC,
-					  "no glibc malloc: %s is a static program without it",
-					  module->path);
+		if (!module->is_static)
+			continue;
+		const char *name = gs_module_allocator_name(module);
+		return gs_err_new(GS_ERR_NOT_GLIBC, "no glibc malloc: %s is a static program %s%s",
+				  module->path, name ? "with " : "without it", name ? name : "");
 	}
 	return gs_err_new(GS_ERR_NOT_GLIBC, "no glibc malloc: none of its %zu ELF images is a libc",
 			  modules->len);
@@ -166,6 +217,8 @@ struct gs_err *gs_modules_libc(const struct gs_modules *modules, struct gs_modul
 		libc = find_dynamic_libc(modules, true);
 	if (!libc)
 		libc = find_dynamic_libc(modules, false);
+	if (!libc)
+		libc = find_unreadable_libc(modules);
 	if (!libc)
 		return describe_stranger(modules);
 	gs_module_open(libc);

@@ -80,7 +80,8 @@ bool gs_module_defines(const struct gs_module *module, const char *symbol);
 /**
  * The libc of the target: a static executable that contains glibc's malloc, else the image that
  * defines gnu_get_libc_version in its .dynsym (of several, as dlmopen makes them, the program's
- * own). It is returned with its file opened; *ret belongs to modules. If there is none:
+ * own), else the one that is called libc and whose symbols cannot be read. It is returned with its
+ * file opened; *ret belongs to modules. If there is none:
  * GS_ERR_NOT_GLIBC, the message naming what is there instead (musl, Go, a static program
  * without glibc malloc) and where it was seen.
  */
@@ -95,7 +96,8 @@ struct gs_module *gs_modules_malloc_owner(const struct gs_modules *modules, stru
 
 /**
  * A short name for a well-known allocator in module: "jemalloc", "tcmalloc", "mimalloc",
- * "snmalloc", "musl"; NULL if it is none of them. By symbols it defines, not by its name.
+ * "snmalloc", "musl" …; NULL if it is none of them. By symbols it defines and messages it has, not
+ * by its name.
  */
 const char *gs_module_allocator_name(const struct gs_module *module);
 

@@ -74,9 +74,13 @@ bool gs_arena_is_unused(const struct gs_malloc *m, const struct gs_arena_state *
 static bool is_thread_arena(struct gs_mem *mem, const struct gs_malloc *m, gs_addr arena)
 {
 	gs_addr heap = gs_heap_of(m, arena);
+	uint64_t refusals = mem->swap_refusals;
 	struct gs_heap_state state;
 
-	return arena == heap + m->layout.heap.sizeof_ && gs_heap_read(mem, m, arena, heap, &state);
+	if (arena != heap + m->layout.heap.sizeof_)
+		return false;
+	/* What is in swap is taken at its address. */
+	return gs_heap_read(mem, m, arena, heap, &state) || mem->swap_refusals > refusals;
 }
 
 static bool next_arena(struct gs_mem *mem, const struct gs_malloc *m, gs_addr arena, gs_addr *ret)
@@ -103,17 +107,20 @@ struct gs_err *gs_arena_ring(struct gs_mem *mem, const struct gs_malloc *m, stru
 	struct gs_addrs arenas = {};
 	gs_addr arena = m->main_arena;
 
-	while (arenas.len < GS_MAX_ARENAS) {
+	bool done = false;
+
+	while (!done && arenas.len < GS_MAX_ARENAS) {
+		uint64_t refusals = mem->swap_refusals;
 		*gs_vec_push(&arenas) = arena;
-		if (!next_arena(mem, m, arena, &arena))
+		bool has_next = next_arena(mem, m, arena, &arena);
+		done = has_next ? arena == m->main_arena : mem->swap_refusals > refusals;
+		if (!done && (!has_next || !is_thread_arena(mem, m, arena) ||
+			      arena == arenas.data[circle_mark(arenas.len)]))
 			break;
-		if (arena == m->main_arena) {
-			*ret = arenas;
-			return NULL;
-		}
-		if (!is_thread_arena(mem, m, arena) ||
-		    arena == arenas.data[circle_mark(arenas.len)])
-			break;
+	}
+	if (done) {
+		*ret = arenas;
+		return NULL;
 	}
 	size_t n = arenas.len;
 	free(arenas.data);
@@ -166,9 +173,16 @@ bool gs_heap_chain(struct gs_mem *mem, const struct gs_malloc *m,
 	bool whole = false;
 
 	while (heaps.len < GS_MAX_HEAPS) {
+		uint64_t refusals = mem->swap_refusals;
 		struct gs_heap_state heap;
-		if (!gs_heap_read(mem, m, arena->address, at, &heap))
-			break;
+		if (!gs_heap_read(mem, m, arena->address, at, &heap)) {
+			if (heaps.has_gap || mem->swap_refusals == refusals)
+				break;
+			/* The first heap holds the arena, so it is known in any case. */
+			heaps.has_gap = true;
+			at = first;
+			continue;
+		}
 		*gs_vec_push(&heaps) = heap;
 		at = heap.prev;
 		if (!at) {

@@ -17,8 +17,10 @@ struct gs_malloc {
 	gs_addr main_arena;
 	gs_addr mp;			/* struct malloc_par mp_ */
 	gs_addr image_start, image_end;	/* of libc: a pointer into it is no heap pointer */
+	uint16_t machine;		/* EM_…, of libc */
 	uint64_t tls_tcache;		/* offsets in libc's TLS block, GS_NO_TLS: not there */
 	uint64_t tls_thread_arena;
+	uint64_t tls_block;	/* from the thread pointer to it (mod 2^64); GS_NO_TLS: not known */
 };
 
 #define GS_NO_TLS UINT64_MAX
@@ -52,7 +54,8 @@ struct gs_addrs {
 
 /**
  * The addresses of all arenas, main_arena first, in ring order. GS_ERR_FORMAT if the ring does
- * not close within GS_MAX_ARENAS or a node is no arena of this malloc. The caller frees
+ * not close within GS_MAX_ARENAS or a node is no arena of this malloc. The list ends with the
+ * first arena that is in swap: where the ring goes on is not known then. The caller frees
  * ret->data.
  */
 struct gs_err *gs_arena_ring(struct gs_mem *mem, const struct gs_malloc *m, struct gs_addrs *ret);
@@ -68,6 +71,7 @@ struct gs_heap_state {
 struct gs_heap_states {
 	struct gs_heap_state *data;	/* oldest first */
 	size_t len, cap;
+	bool has_gap;	/* some are missing: the chain leads through a heap_info in swap */
 };
 
 /** Start of the heap that holds addr. */
@@ -78,8 +82,9 @@ bool gs_heap_read(struct gs_mem *mem, const struct gs_malloc *m, gs_addr arena, 
 		  struct gs_heap_state *ret);
 
 /**
- * All heaps of a thread arena, from the one that holds top back to the first. False if the
- * chain is torn. The caller frees ret->data.
+ * All heaps of a thread arena, from the one that holds top back to the first. A heap whose
+ * heap_info is in swap is left out, as are all between it and the first, and has_gap is set. False
+ * if the chain is torn. The caller frees ret->data.
  */
 bool gs_heap_chain(struct gs_mem *mem, const struct gs_malloc *m,
 		   const struct gs_arena_state *arena, struct gs_heap_states *ret);

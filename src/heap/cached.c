@@ -234,6 +234,7 @@ void gs_cached_read(struct gs_mem *mem, const struct gs_malloc *m,
 		.sums = gs_xcalloc(threads->len, sizeof(*set.sums)),
 	};
 	struct followers lists = {};
+	uint64_t refusals = mem->swap_refusals;
 
 	for (size_t i = 0; i < threads->len; i++) {
 		if (threads->data[i].tcache)
@@ -243,6 +244,7 @@ void gs_cached_read(struct gs_mem *mem, const struct gs_malloc *m,
 	for (size_t i = 0; i < n_arenas; i++)
 		add_fastbins(&m->layout, &arenas[i], &set.fastbins[i], &set.has_long[i], &lists);
 	follow(mem, m, &lists, &set);
+	set.in_swap = mem->swap_refusals > refusals;
 	set.dropped += sort(&set.tcache);
 	for (size_t i = 0; i < n_arenas; i++) {
 		if (set.has_long[i])
@@ -257,10 +259,12 @@ void gs_cached_read_fastbins(struct gs_mem *mem, const struct gs_malloc *m,
 			     struct gs_cached_set *set)
 {
 	struct followers lists = {};
+	uint64_t refusals = mem->swap_refusals;
 
 	set->fastbins[i].len = 0;
 	add_fastbins(&m->layout, arena, &set->fastbins[i], NULL, &lists);
 	follow(mem, m, &lists, set);
+	set->in_swap |= mem->swap_refusals > refusals;
 	set->dropped += sort(&set->fastbins[i]);
 }
 

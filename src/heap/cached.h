@@ -43,6 +43,7 @@ struct gs_cached_set {
 	size_t n_fastbins;
 	struct gs_tcache_sum *sums;	/* one a thread state, in its order */
 	uint64_t broken;		/* lists that could not be followed to their end */
+	bool in_swap;			/* some of these because they lead into swap */
 	uint64_t dropped;		/* chunks met twice: they moved meanwhile */
 };
 

@@ -30,18 +30,23 @@ const size_t gs_n_arena_variants = sizeof(gs_arena_variants) / sizeof(gs_arena_v
 /*
  * struct malloc_par, malloc/malloc.c. trim_threshold, top_pad, mmap_threshold, arena_test and
  * arena_max are the first five words of all. P24: max_total_mem gone. P26: tcache. P35: huge
- * pages. P43: thp_mode. P44: tcache_unsorted_limit gone.
+ * pages. P43: thp_mode. P44: tcache_unsorted_limit gone. P35N and P43N are built without tcache,
+ * as libc_malloc_debug.so (2.34) is; its P24 is the same as that of 2.24.
  */
 const struct gs_par_variant gs_par_variants[] = {
 	/*       word hp n_mmaps no_dyn mem sbrk count maxb  size   releases */
 	{ "P17", 8,  NO,  40,    52,    56,  80,  NO,   NO,   88 },	/* 2.17-2.23 */
 	{ "P24", 8,  NO,  40,    52,    56,  72,  NO,   NO,   80 },	/* 2.24-2.25 */
+	{ "P35N", 8, 48,  60,    72,    80,  96,  NO,   NO,  104 },	/* 2.35-2.42 */
+	{ "P43N", 8, 56,  68,    80,    88, 104,  NO,   NO,  112 },	/* 2.43-2.44 */
 	{ "P26", 8,  NO,  40,    52,    56,  72,  96,   88,  112 },	/* 2.26-2.34 */
 	{ "P35", 8,  48,  60,    72,    80,  96, 120,  112,  136 },	/* 2.35-2.42 */
 	{ "P43", 8,  56,  68,    80,    88, 104, 128,  120,  144 },	/* 2.43 */
 	{ "P44", 8,  56,  68,    80,    88, 104, 128,  120,  136 },	/* 2.44 */
 	{ "P17", 4,  NO,  20,    32,    36,  48,  NO,   NO,   52 },	/* 2.17-2.23 */
 	{ "P24", 4,  NO,  20,    32,    36,  44,  NO,   NO,   48 },	/* 2.24-2.25 */
+	{ "P35N", 4, 24,  32,    44,    48,  56,  NO,   NO,   60 },	/* 2.35-2.42 */
+	{ "P43N", 4, 28,  36,    48,    52,  60,  NO,   NO,   64 },	/* 2.43-2.44 */
 	{ "P26", 4,  NO,  20,    32,    36,  44,  56,   52,   64 },	/* 2.26-2.34 */
 	{ "P35", 4,  24,  32,    44,    48,  56,  68,   64,   76 },	/* 2.35-2.42 */
 	{ "P43", 4,  28,  36,    48,    52,  60,  72,   68,   80 },	/* 2.43 */
@@ -60,7 +65,8 @@ const size_t gs_n_tcache_variants = sizeof(gs_tcache_variants) / sizeof(gs_tcach
 /* Which par variants were ever built with which arena variant. */
 static const struct { const char *arena, *par; } companions[] = {
 	{ "A17", "P17" }, { "A23", "P17" }, { "A23", "P24" }, { "A23", "P26" }, { "A26", "P26" },
-	{ "A27", "P26" }, { "A27", "P35" }, { "A43", "P43" }, { "A43", "P44" },
+	{ "A27", "P24" }, { "A27", "P26" }, { "A27", "P35" }, { "A27", "P35N" },
+	{ "A43", "P43" }, { "A43", "P44" }, { "A43", "P43N" },
 };
 
 static const struct { unsigned minor; const char *par, *tcache; } releases[] = {

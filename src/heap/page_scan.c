@@ -11,6 +11,7 @@ void gs_page_scan_init(struct gs_page_scan *scan, struct gs_mem *mem,
 	scan->layout = layout;
 	scan->residency = (struct gs_residency){};
 	scan->budget = GS_PAGE_SCAN_BUDGET;
+	scan->passed_swapped = false;
 	scan->next = scan->end = 0;
 	scan->at = scan->len = 0;
 }
@@ -38,6 +39,9 @@ static void fill(struct gs_page_scan *scan)
 		/* Ask for what is read next, not for all that may never be looked at. */
 		gs_addr limit = scan->end - scan->next > BATCH * page ?
 				scan->next + BATCH * page : scan->end;
+		uint64_t resident, swapped;
+		gs_residency_bytes(&scan->residency, scan->next, limit, &resident, &swapped);
+		scan->passed_swapped |= swapped > 0;
 		if (!gs_residency_run(&scan->residency, scan->next, limit, &from, &to)) {
 			scan->next = limit;
 			continue;

@@ -23,6 +23,7 @@ struct gs_page_scan {
 	struct gs_residency residency;
 	gs_addr next, end;	/* still to be read */
 	uint64_t budget;	/* pages left to look at, over all ranges */
+	bool passed_swapped;	/* pages in swap were passed over in some range */
 	size_t at, len;
 	struct { gs_addr page; char words[4 * 8]; } batch[256];
 };

@@ -107,6 +107,8 @@ static void try_variant(const struct gs_par_search *s, const struct gs_par_varia
 {
 	gs_addr from = s->start, to = s->end;
 
+	if (v->tcache_count != GS_NO_MEMBER && !s->may_have_tcache)
+		return;
 	if (s->main_arena - s->start > REACH)
 		from = s->main_arena - REACH;
 	if (s->end - s->main_arena > REACH)

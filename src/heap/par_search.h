@@ -3,6 +3,7 @@
 #ifndef GS_HEAP_PAR_SEARCH_H
 #define GS_HEAP_PAR_SEARCH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct gs_par_search {
 	gs_addr start, end;
 	const char *bytes;
 	gs_addr main_arena;
+	bool may_have_tcache;	/* its TLS has room for one's address */
 };
 
 /**

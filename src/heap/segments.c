@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "heap/mmapped.h"
+#include "heap/segment_owner.h"
 
 /* Foreign memory between two segments in the brk area that is searched for the next one. */
 #define FOREIGN_MAX (UINT64_C(256) << 20)
@@ -149,11 +150,18 @@ static bool next_in_brk(struct gs_segment_search *s, gs_addr after, gs_addr limi
 	return false;
 }
 
+/* Other copies of malloc have segments too, which look the same. */
+static bool is_ours(struct gs_segment_search *s, const struct gs_extent *extent)
+{
+	return !s->images || !gs_segment_is_rivals(s->mem, s->m, s->images, extent);
+}
+
 /* A segment outside the brk area begins at a page, as mmap() returned it. */
 static bool next_mapped(struct gs_segment_search *s, struct gs_extent *ret)
 {
 	const struct gs_layout *l = &s->m->layout;
-	size_t first = (size_t)gs_layout_align_chunk(l, 0);
+	size_t first = (size_t)gs_layout_align_chunk(l, 0), page_size = s->mem->page_size;
+	gs_addr first_end = (s->first_end + page_size - 1) & ~(gs_addr)(page_size - 1);
 
 	for (; s->map < s->maps->len; s->map++, s->from = 0) {
 		const struct gs_map *map = &s->maps->data[s->map];
@@ -162,21 +170,23 @@ static bool next_mapped(struct gs_segment_search *s, struct gs_extent *ret)
 		if (!gs_map_is_anon_rw(map) || !strcmp(map->path, "[stack]"))
 			continue;
 		gs_addr from = s->from > map->start ? s->from : map->start;
-		if (s->sbrk_base >= map->start && s->sbrk_base < map->end && from < s->first_end)
-			from = s->first_end;
 		gs_page_scan_begin(s->scan, from, map->end);
 		while (gs_page_scan_next(s->scan, &page, &words)) {
 			gs_addr skip_to = gs_ranges_find(s->exclude, page);
+			/* The first segment may be a mapping too, and later ones lie below it. */
+			if (page >= s->sbrk_base && page < s->first_end)
+				skip_to = first_end;
 			if (!skip_to)
 				skip_to = page + gs_mmapped_length(l, words, map->end - page,
-								   s->mem->page_size);
+								   page_size);
 			if (skip_to > page) {
 				gs_page_scan_skip_to(s->scan, skip_to);
 				continue;
 			}
 			struct gs_extent extent = extent_at(s, page, map->end);
-			if (may_begin(l, words + first, map->end - page) && probe(s, &extent)) {
-				s->from = page + s->mem->page_size;
+			if (may_begin(l, words + first, map->end - page) && probe(s, &extent) &&
+			    is_ours(s, &extent)) {
+				s->from = page + page_size;
 				*ret = extent;
 				return true;
 			}
@@ -191,7 +201,8 @@ bool gs_segment_next(struct gs_segment_search *s, gs_addr after, struct gs_exten
 
 	if (!s->first_end)
 		s->first_end = after;
-	if (after < limit && after > s->sbrk_base && next_in_brk(s, after, limit, ret))
+	if (!s->no_brk && after < limit && after > s->sbrk_base &&
+	    next_in_brk(s, after, limit, ret))
 		return true;
 	if (!(s->arena.flags & GS_ARENA_NONCONTIGUOUS))
 		return false;

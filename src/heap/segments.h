@@ -20,6 +20,8 @@ struct gs_segment_search {
 	const struct gs_malloc *m;
 	const struct gs_maps *maps;
 	const struct gs_ranges *exclude;	/* heaps of thread arenas, sorted */
+	const struct gs_ranges *images;	/* of all copies of malloc, sorted; NULL: there is one */
+	bool no_brk;	/* the copy of another link-map namespace: all its memory is mmapped */
 	struct gs_walker *walker;
 	struct gs_page_scan *scan;
 	struct gs_arena_state arena;		/* main_arena */

@@ -26,6 +26,7 @@ struct search {
 	const struct gs_maps *maps;
 	struct gs_presence *presence;
 	uint8_t word;
+	bool may_have_tcache;
 	/* One writable segment. */
 	gs_addr start, end;
 	char *bytes;
@@ -255,6 +256,7 @@ static void find_par(struct search *s, const char *version)
 		.arena = s->best.arena, .word = s->word, .maps = s->maps,
 		.page_size = s->mem->page_size, .start = s->start, .end = s->end,
 		.bytes = s->bytes, .main_arena = s->best.main_arena,
+		.may_have_tcache = s->may_have_tcache,
 	};
 
 	if (!s->best.arena)
@@ -267,7 +269,11 @@ struct gs_err *gs_structure_find(struct gs_mem *mem, const struct gs_module *lib
 				 const struct gs_maps *maps, const char *version,
 				 struct gs_structure *ret)
 {
-	struct search s = { .mem = mem, .maps = maps, .word = libc->word };
+	/* thread_arena is always there. */
+	struct search s = {
+		.mem = mem, .maps = maps, .word = libc->word,
+		.may_have_tcache = libc->tls_memsz >= 2u * libc->word,
+	};
 	gs_addr page = mem->page_size;
 	uint64_t left = SEARCH_MAX;
 
@@ -334,6 +340,7 @@ bool gs_structure_apply(const struct gs_structure *found, const struct gs_module
 	m->mp = found->mp;
 	m->image_start = libc->map_start;
 	m->image_end = libc->map_end;
+	m->machine = libc->machine;
 	m->tls_tcache = m->tls_thread_arena = GS_NO_TLS;
 	gs_layout_set_arena(&m->layout, found->arena);
 	gs_layout_set_par(&m->layout, found->par);
@@ -351,13 +358,28 @@ struct votes {
 	unsigned mangled, plain;
 };
 
-/* The stored link of the only chunk of a list is NULL, mangled or not. */
-static void vote_on(struct gs_mem *mem, const struct gs_layout *l, gs_addr user, bool is_last,
-		    struct votes *votes)
+/* Chunk size of the chunk with that user pointer, 0 if there is none. */
+static uint64_t size_at(struct gs_mem *mem, const struct gs_layout *l, gs_addr user)
 {
 	char word[8] = {};
 
-	if (!user || user % l->align || !gs_mem_try(mem, user, word, l->word))
+	if (user < l->word || user % l->align || !gs_mem_try(mem, user - l->word, word, l->word))
+		return 0;
+	return gs_layout_word(l, word, 0) & ~(uint64_t)GS_SIZE_BITS;
+}
+
+/*
+ * Look at the link of the chunk at user. That of the only chunk of a list is NULL, mangled or
+ * not; others lead to a chunk of the same size. behind: what a user pointer is more than a link
+ * (fastbins link chunks).
+ */
+static void vote_on(struct gs_mem *mem, const struct gs_layout *l, gs_addr user, unsigned behind,
+		    bool is_last, struct votes *votes)
+{
+	char word[8] = {};
+	uint64_t size = size_at(mem, l, user);
+
+	if (!size || !gs_mem_try(mem, user, word, l->word))
 		return;
 	uint64_t stored = gs_layout_word(l, word, 0), revealed = stored ^ user >> 12;
 	if (is_last) {
@@ -365,31 +387,53 @@ static void vote_on(struct gs_mem *mem, const struct gs_layout *l, gs_addr user,
 		votes->mangled += revealed == 0;
 		return;
 	}
-	/* In a longer list the link is a pointer like this one: it shares the upper half. */
-	votes->plain += stored && stored >> 32 == user >> 32 && stored % l->align == 0;
-	votes->mangled += revealed && revealed >> 32 == user >> 32 && revealed % l->align == 0;
+	votes->plain += stored && size_at(mem, l, stored + behind) == size;
+	votes->mangled += revealed && size_at(mem, l, revealed + behind) == size;
+}
+
+static void vote_of_tcache(struct gs_mem *mem, const struct gs_layout *l, gs_addr tcache,
+			   struct votes *votes)
+{
+	char buf[GS_MAX_STRUCT];
+
+	if (!tcache || !gs_mem_try(mem, tcache, buf, l->tcache.size))
+		return;
+	for (unsigned i = 0; i < l->tcache.n_bins; i++) {
+		uint16_t n = 0;
+		memcpy(&n, buf + l->tcache.counts + i * l->tcache.count_size,
+		       l->tcache.count_size);
+		gs_addr user = gs_layout_word(l, buf, l->tcache.entries + i * l->word);
+		if (n)
+			vote_on(mem, l, user, 0, n == 1, votes);
+	}
+}
+
+/* Fastbins do not say how long they are: only links that lead on are counted. */
+static void vote_of_fastbins(struct gs_mem *mem, const struct gs_malloc *m, gs_addr address,
+			     struct votes *votes)
+{
+	struct gs_arena_state arena;
+
+	if (!gs_arena_read(mem, m, address, &arena))
+		return;
+	for (unsigned i = 0; i < m->layout.arena.n_fastbins; i++) {
+		if (arena.fastbins[i])
+			vote_on(mem, &m->layout, arena.fastbins[i] + 2u * m->layout.word,
+				2u * m->layout.word, false, votes);
+	}
 }
 
 bool gs_structure_safe_linking(struct gs_mem *mem, const struct gs_malloc *m,
-			       const struct gs_thread_states *threads, bool fallback)
+			       const struct gs_thread_states *threads,
+			       const struct gs_addrs *arenas, bool fallback)
 {
 	const struct gs_layout *l = &m->layout;
 	struct votes votes = {};
 
-	for (size_t i = 0; i < threads->len && l->has_tcache && !l->tcache.counts_free; i++) {
-		char tcache[GS_MAX_STRUCT];
-		if (!threads->data[i].tcache ||
-		    !gs_mem_try(mem, threads->data[i].tcache, tcache, l->tcache.size))
-			continue;
-		for (unsigned j = 0; j < l->tcache.n_bins; j++) {
-			uint16_t n = 0;
-			memcpy(&n, tcache + l->tcache.counts + j * l->tcache.count_size,
-			       l->tcache.count_size);
-			gs_addr user = gs_layout_word(l, tcache, l->tcache.entries + j * l->word);
-			if (n)
-				vote_on(mem, l, user, n == 1, &votes);
-		}
-	}
+	for (size_t i = 0; i < threads->len && l->has_tcache && !l->tcache.counts_free; i++)
+		vote_of_tcache(mem, l, threads->data[i].tcache, &votes);
+	for (size_t i = 0; i < arenas->len; i++)
+		vote_of_fastbins(mem, m, arenas->data[i], &votes);
 	if (votes.mangled == votes.plain)
 		return fallback;
 	return votes.mangled > votes.plain;

@@ -50,6 +50,7 @@ bool gs_structure_apply(const struct gs_structure *found, const struct gs_module
  * any; else fallback.
  */
 bool gs_structure_safe_linking(struct gs_mem *mem, const struct gs_malloc *m,
-			       const struct gs_thread_states *threads, bool fallback);
+			       const struct gs_thread_states *threads,
+			       const struct gs_addrs *arenas, bool fallback);
 
 #endif

@@ -20,6 +20,19 @@ static gs_addr read_variable(struct gs_mem *mem, const struct gs_layout *l, gs_a
 	return gs_layout_word(l, word, 0);
 }
 
+/*
+ * The block of module in the dtv, or of module 0: libc's as its distance from the thread pointer
+ * tells. The dtv does not have that of a libc that dlmopen() loaded.
+ */
+enum { BY_DISTANCE = 0 };
+
+static gs_addr block_of(const struct gs_malloc *m, const struct gs_tls *tls, size_t module)
+{
+	if (module != BY_DISTANCE)
+		return gs_tls_block(tls, module);
+	return m->tls_block == GS_NO_TLS ? 0 : tls->tp + m->tls_block;
+}
+
 static bool is_arena(const struct gs_addrs *arenas, gs_addr addr)
 {
 	for (size_t i = 0; addr && i < arenas->len; i++) {
@@ -46,22 +59,43 @@ static size_t most_votes(const unsigned *votes, size_t n)
 	return best;
 }
 
-/* The module in whose blocks the threads' thread_arena is an arena most often; 0: none. */
+/* The module in whose blocks the threads' thread_arena is an arena most often; SIZE_MAX: none. */
 static size_t vote_module(struct gs_mem *mem, const struct gs_malloc *m,
 			  const struct gs_tls_list *tls, const struct gs_addrs *arenas)
 {
 	unsigned votes[GS_TLS_MODULES + 1] = {};
 
 	for (size_t i = 0; i < voters(tls); i++) {
-		for (size_t j = 1; j <= tls->data[i].n; j++) {
+		for (size_t j = BY_DISTANCE; j <= tls->data[i].n; j++) {
 			gs_addr arena = read_variable(mem, &m->layout,
-						      gs_tls_block(&tls->data[i], j),
+						      block_of(m, &tls->data[i], j),
 						      m->tls_thread_arena);
 			votes[j] += is_arena(arenas, arena);
 		}
 	}
-	size_t best = most_votes(votes, GS_TLS_MODULES + 1);
-	return best == SIZE_MAX ? 0 : best;
+	return most_votes(votes, GS_TLS_MODULES + 1);
+}
+
+bool gs_thread_blocks_agree(struct gs_mem *mem, const struct gs_malloc *m,
+			    const struct gs_tls_list *tls, const struct gs_addrs *arenas)
+{
+	size_t n = 0;
+
+	if (m->tls_thread_arena == GS_NO_TLS)
+		return false;
+	for (size_t i = 0; i < voters(tls); i++) {
+		const struct gs_tls *t = &tls->data[i];
+		for (size_t j = BY_DISTANCE + 1; j <= t->n; j++) {
+			gs_addr block = block_of(m, t, j);
+			if (!is_arena(arenas, read_variable(mem, &m->layout, block,
+							    m->tls_thread_arena)))
+				continue;
+			if (block != block_of(m, t, BY_DISTANCE))
+				return false;
+			n++;
+		}
+	}
+	return n > 0;
 }
 
 /* Since 2.43 a thread without a tcache points to a dummy inside libc. */
@@ -75,12 +109,12 @@ void gs_thread_states_read(struct gs_mem *mem, const struct gs_malloc *m,
 			   struct gs_thread_states *ret)
 {
 	struct gs_thread_states states = {};
-	size_t module = 0;
+	size_t module = SIZE_MAX;
 
 	if (m->tls_thread_arena != GS_NO_TLS)
 		module = vote_module(mem, m, tls, arenas);
-	for (size_t i = 0; i < tls->len && module; i++) {
-		gs_addr block = gs_tls_block(&tls->data[i], module);
+	for (size_t i = 0; i < tls->len && module != SIZE_MAX; i++) {
+		gs_addr block = block_of(m, &tls->data[i], module);
 		struct gs_thread_state state = { .tid = tls->data[i].tid };
 		if (!block)
 			continue;
@@ -114,8 +148,8 @@ static bool find_thread_arena(struct gs_mem *mem, const struct gs_malloc *m,
 	char buf[TLS_MAX];
 
 	for (size_t i = 0; i < voters(tls); i++) {
-		for (size_t j = 1; j <= tls->data[i].n; j++) {
-			size_t len = read_block(mem, gs_tls_block(&tls->data[i], j), memsz, buf);
+		for (size_t j = BY_DISTANCE; j <= tls->data[i].n; j++) {
+			size_t len = read_block(mem, block_of(m, &tls->data[i], j), memsz, buf);
 			for (size_t at = 0; at + word <= len; at += word)
 				votes[j * SLOTS + at / 4] +=
 					is_arena(arenas, gs_layout_word(&m->layout, buf, at));
@@ -170,7 +204,7 @@ void gs_thread_offsets_find(struct gs_mem *mem, struct gs_malloc *m,
 		return;
 	m->tls_thread_arena = offset;
 	for (size_t i = 0; i < voters(tls); i++) {
-		size_t len = read_block(mem, gs_tls_block(&tls->data[i], module), memsz, buf);
+		size_t len = read_block(mem, block_of(m, &tls->data[i], module), memsz, buf);
 		for (size_t at = 0; at + word <= len; at += word) {
 			const struct gs_tcache_variant *v =
 				tcache_at(mem, m, gs_layout_word(&m->layout, buf, at));

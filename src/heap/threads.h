@@ -3,6 +3,7 @@
 #ifndef GS_HEAP_THREADS_H
 #define GS_HEAP_THREADS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -31,6 +32,13 @@ struct gs_thread_states {
 void gs_thread_states_read(struct gs_mem *mem, const struct gs_malloc *m,
 			   const struct gs_tls_list *tls, const struct gs_addrs *arenas,
 			   struct gs_thread_states *ret);
+
+/**
+ * Do the dtv and m->tls_block lead to the same block of libc in every thread that has one? False
+ * if no thread tells.
+ */
+bool gs_thread_blocks_agree(struct gs_mem *mem, const struct gs_malloc *m,
+			    const struct gs_tls_list *tls, const struct gs_addrs *arenas);
 
 /**
  * Find the offsets of thread_arena and tcache in libc's TLS block of memsz bytes without

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The thread-local storage of a target's threads, found without stopping any: the TCB of each
- * from get_robust_list(2), its TLS blocks through the dtv.
+ * from get_robust_list(2), or as a core file tells it, its TLS blocks through the dtv.
  */
 #ifndef GS_HEAP_TLS_H
 #define GS_HEAP_TLS_H
@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "proc/maps.h"
 #include "proc/mem.h"
 #include "proc/target.h"
 
@@ -20,6 +21,7 @@ enum { GS_TLS_MODULES = 256 };
 /** One thread's blocks. */
 struct gs_tls {
 	pid_t tid;
+	gs_addr tp;		/* thread pointer */
 	size_t n;		/* modules 1 to n */
 	gs_addr *blocks;	/* n addresses; 0: not allocated */
 };
@@ -30,10 +32,13 @@ struct gs_tls_list {
 };
 
 /**
- * Find the TLS blocks of the threads; word is the target's pointer size. Threads that end
- * meanwhile or have no dtv of libc's are left out. gs_tls_list_fini().
+ * Find the TLS blocks of the threads. machine (EM_…) and word, the size of a pointer, are the
+ * target's. Threads that end meanwhile or have no dtv of libc's are left out. maps is searched
+ * for the TCB of a program that has one thread and no robust list (glibc before 2.34 without
+ * libpthread). gs_tls_list_fini().
  */
-void gs_tls_list_read(struct gs_mem *mem, uint8_t word, const struct gs_threads *threads,
+void gs_tls_list_read(struct gs_mem *mem, uint16_t machine, uint8_t word,
+		      const struct gs_threads *threads, const struct gs_maps *maps,
 		      struct gs_tls_list *ret);
 
 void gs_tls_list_fini(struct gs_tls_list *list);

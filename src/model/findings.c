@@ -73,7 +73,9 @@ static void judge(const struct rule *rule, const struct gs_snapshot *snapshot,
 		finding->bytes = 0;
 	finding->severity = rule->no_fault ? GS_SEVERITY_LOW :
 					     severity_of(finding->bytes, gs_rule_whole(snapshot));
-	gs_advice_add(finding, snapshot, rule->now);
+	/* Nothing can be done about a process that is no more. */
+	if (snapshot->target.kind != GS_TARGET_CORE)
+		gs_advice_add(finding, snapshot, rule->now);
 	gs_advice_add(finding, snapshot, rule->fix);
 }
 

@@ -42,6 +42,16 @@ void gs_account_add(struct gs_account *to, const struct gs_account *from)
 	}
 }
 
+void gs_account_forget_residency(struct gs_account *a)
+{
+	a->resident_bytes = a->swapped_bytes = GS_UNKNOWN;
+	a->stalled_bytes = a->stalled_swapped_bytes = GS_UNKNOWN;
+	a->reclaimable_bytes = a->returned_bytes = GS_UNKNOWN;
+	a->stalled_tcache_bytes = a->stalled_fastbin_bytes = GS_UNKNOWN;
+	a->stalled_bin_bytes = a->stalled_top_bytes = GS_UNKNOWN;
+	a->reclaimable_bin_bytes = a->reclaimable_top_bytes = GS_UNKNOWN;
+}
+
 uint64_t gs_account_cached(const struct gs_account *account)
 {
 	return sum(account->tcache_bytes, account->fastbin_bytes);

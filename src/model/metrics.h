@@ -8,6 +8,9 @@
 /** Add what from holds to to. Unknown stays unknown. */
 void gs_account_add(struct gs_account *to, const struct gs_account *from);
 
+/** Make all that depends on what is in memory unknown. */
+void gs_account_forget_residency(struct gs_account *account);
+
 /** tcache + fastbin bytes. */
 uint64_t gs_account_cached(const struct gs_account *account);
 

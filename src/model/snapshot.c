@@ -89,19 +89,23 @@ void gs_snapshot_free(struct gs_snapshot *snapshot)
 		gs_finding_fini(&snapshot->findings[i]);
 	free(snapshot->findings);
 	strings_free(snapshot->warnings, snapshot->n_warnings);
+	free(snapshot->program_malloc.name);
+	free(snapshot->program_malloc.path);
+	for (size_t i = 0; i < snapshot->n_others; i++)
+		gs_snapshot_free(snapshot->others[i]);
+	free(snapshot->others);
 	free(snapshot);
 }
 
-void gs_snapshot_clear_heap(struct gs_snapshot *snapshot)
+void gs_snapshot_clear_heap(struct gs_snapshot *snapshot, size_t n_warnings)
 {
 	for (size_t i = 0; i < snapshot->n_arenas; i++)
 		arena_fini(&snapshot->arenas[i]);
 	free(snapshot->arenas);
 	snapshot->arenas = NULL;
 	snapshot->n_arenas = 0;
-	strings_free(snapshot->warnings, snapshot->n_warnings);
-	snapshot->warnings = NULL;
-	snapshot->n_warnings = 0;
+	while (snapshot->n_warnings > n_warnings)
+		free(snapshot->warnings[--snapshot->n_warnings]);
 	snapshot->totals = (struct gs_account){};
 	snapshot->mmapped.chunks = snapshot->mmapped.bytes = 0;
 	snapshot->mmapped.resident_bytes = 0;
@@ -110,17 +114,22 @@ void gs_snapshot_clear_heap(struct gs_snapshot *snapshot)
 	memset(snapshot->what_if, 0, sizeof(snapshot->what_if));
 }
 
-void gs_snapshot_warn(struct gs_snapshot *snapshot, const char *fmt, ...)
+void gs_snapshot_vwarn(struct gs_snapshot *snapshot, const char *fmt, va_list ap)
 {
-	va_list ap;
 	char *text;
 
-	va_start(ap, fmt);
-	int n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (n < 0)
+	if (vasprintf(&text, fmt, ap) < 0)
 		text = gs_xstrdup("a warning could not be written: out of memory");
 	snapshot->warnings = gs_xreallocarray(snapshot->warnings, snapshot->n_warnings + 1,
 					      sizeof(*snapshot->warnings));
 	snapshot->warnings[snapshot->n_warnings++] = text;
+}
+
+void gs_snapshot_warn(struct gs_snapshot *snapshot, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	gs_snapshot_vwarn(snapshot, fmt, ap);
+	va_end(ap);
 }

@@ -7,6 +7,7 @@
 #ifndef GS_MODEL_SNAPSHOT_H
 #define GS_MODEL_SNAPSHOT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,6 +70,7 @@ struct gs_heap {
 	enum gs_position position;
 	bool idle;		/* interior, nothing live (cached chunks allowed) */
 	bool stable;		/* walked and validated whole */
+	bool swapped_headers;	/* not, because chunk headers are in swap */
 	struct gs_account account;
 	struct gs_pin pin;
 	uint64_t cell_bytes;	/* a power of two */
@@ -77,7 +79,7 @@ struct gs_heap {
 
 struct gs_attached {		/* a thread attached to an arena */
 	int tid;
-	char *comm;
+	char *comm;		/* or NULL: a core has only that of the process */
 	uint64_t tcache_bytes, tcache_chunks;	/* in its tcache, whatever the arena */
 };
 
@@ -196,6 +198,17 @@ struct gs_snapshot {
 	size_t n_findings;
 	char **warnings;
 	size_t n_warnings;
+	/* The malloc that serves the program where it is not glibc's; path NULL: it is. */
+	struct {
+		char *name;	/* "jemalloc", or NULL */
+		char *path;
+	} program_malloc;
+	/*
+	 * Further copies of glibc's malloc in the process (dlmopen, libc_malloc_debug). Of these
+	 * only allocator, mallopt, totals, arenas and mmapped are filled.
+	 */
+	struct gs_snapshot **others;
+	size_t n_others;
 };
 
 /** An empty snapshot: no arenas, pause and mallopt settings unknown. */
@@ -207,11 +220,16 @@ void gs_snapshot_free(struct gs_snapshot *snapshot);
 /** Release what a finding owns, not the finding itself. */
 void gs_finding_fini(struct gs_finding *finding);
 
-/** Forget what was read of the heap, warnings included, so that it can be read anew. */
-void gs_snapshot_clear_heap(struct gs_snapshot *snapshot);
+/**
+ * Forget what was read of the heap, so that it can be read anew, and all warnings but the first
+ * n_warnings.
+ */
+void gs_snapshot_clear_heap(struct gs_snapshot *snapshot, size_t n_warnings);
 
 /** Add a warning (printf-style): part of the report, and the reason for exit status 3. */
 void gs_snapshot_warn(struct gs_snapshot *snapshot, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+void gs_snapshot_vwarn(struct gs_snapshot *snapshot, const char *fmt, va_list ap)
+	__attribute__((format(printf, 2, 0)));
 
 #endif

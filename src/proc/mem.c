@@ -8,6 +8,13 @@ void gs_mem_readv(struct gs_mem *mem, struct gs_span *spans, size_t n)
 		mem->bytes_read += spans[i].got;
 }
 
+/* Is this a page that may be read? Counts the refusal if swap is why it may not. */
+static bool is_readable(struct gs_mem *mem, uint8_t state)
+{
+	mem->swap_refusals += state == GS_PAGE_SWAPPED;
+	return state == GS_PAGE_RESIDENT || state == GS_PAGE_ZERO;
+}
+
 static bool is_present(struct gs_mem *mem, gs_addr addr, size_t len)
 {
 	uint8_t states[16];
@@ -25,7 +32,7 @@ static bool is_present(struct gs_mem *mem, gs_addr addr, size_t len)
 			return false;
 		}
 		for (size_t i = 0; i < n; i++) {
-			if (states[i] != GS_PAGE_RESIDENT && states[i] != GS_PAGE_ZERO)
+			if (!is_readable(mem, states[i]))
 				return false;
 		}
 		page += n * mem->page_size;
@@ -37,9 +44,9 @@ static bool is_present(struct gs_mem *mem, gs_addr addr, size_t len)
 
 bool gs_mem_try(struct gs_mem *mem, gs_addr addr, void *buf, size_t len)
 {
-	struct gs_span span = { .addr = addr, .buf = buf, .len = len };
+	struct gs_span span = { .addr = addr & ~mem->tag_bits, .buf = buf, .len = len };
 
-	if (!is_present(mem, addr, len))
+	if (!is_present(mem, span.addr, len))
 		return false;
 	gs_mem_readv(mem, &span, 1);
 	return span.got == len;
@@ -47,10 +54,14 @@ bool gs_mem_try(struct gs_mem *mem, gs_addr addr, void *buf, size_t len)
 
 struct gs_err *gs_mem_read(struct gs_mem *mem, gs_addr addr, void *buf, size_t len)
 {
+	uint64_t refusals = mem->swap_refusals;
+
 	if (gs_mem_try(mem, addr, buf, len))
 		return NULL;
-	return gs_err_fault(addr, "cannot read %zu bytes of its memory at 0x%llx", len,
-			    (unsigned long long)addr);
+	return gs_err_fault(addr, "cannot read %zu bytes of its memory at 0x%llx%s", len,
+			    (unsigned long long)addr,
+			    mem->swap_refusals > refusals ?
+				    ": they are in swap, and are not read from there" : "");
 }
 
 struct gs_err *gs_mem_pages(struct gs_mem *mem, gs_addr addr, size_t n, uint8_t *ret)

@@ -42,7 +42,9 @@ struct gs_mem_ops {
 struct gs_mem {
 	const struct gs_mem_ops *ops;
 	uint64_t bytes_read;	/* bytes copied so far */
+	uint64_t swap_refusals;	/* reads not made so far because a page of theirs is in swap */
 	size_t page_size;	/* bytes; a power of two */
+	gs_addr tag_bits;	/* of an address: not part of it, taken off before a read */
 	bool knows_residency;	/* false: pages() calls everything that exists RESIDENT */
 };
 

@@ -38,6 +38,7 @@ static bool page_is_in_memory(struct gs_presence *p, gs_addr addr)
 	}
 	gs_addr in_block = addr - (block << p->block_shift);
 	uint8_t state = p->states[slot][in_block / p->mem->page_size];
+	p->mem->swap_refusals += state == GS_PAGE_SWAPPED;
 	return state == GS_PAGE_RESIDENT || state == GS_PAGE_ZERO;
 }
 

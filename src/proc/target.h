@@ -16,7 +16,7 @@
 struct gs_target {
 	pid_t pid;
 	pid_t live_tid;		/* a thread that runs: a zombie leader has no memory */
-	int dir_fd;		/* /proc/PID */
+	int dir_fd;		/* /proc/PID, -1: it is no more, only its core file is left */
 	int pid_fd;		/* pidfd, or -1 on Linux before 5.3 */
 	uint64_t start_ticks;	/* clock ticks after boot, /proc/PID/stat field 22 */
 	char *comm;		/* command name, raw bytes of the target */
@@ -47,6 +47,7 @@ struct gs_rollup {
 struct gs_thread {
 	pid_t tid;
 	char comm[64];		/* raw bytes, NUL-terminated */
+	gs_addr tp;		/* thread pointer; 0: ask the kernel, GS_NO_ADDR: not known */
 };
 
 struct gs_threads {

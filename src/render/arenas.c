@@ -8,6 +8,7 @@
 #include "base/fmt.h"
 #include "base/text.h"
 #include "base/xalloc.h"
+#include "model/metrics.h"
 #include "render/columns.h"
 
 /* Arenas above this many, or with less than this share of what is stalled, share one row. */
@@ -24,22 +25,24 @@
 static const struct text_column {
 	enum gs_column_id id;	/* GS_COLUMN_N: what pins the arena */
 	unsigned rank;
+	enum { ALWAYS, WITH_RESIDENCY, WITHOUT_RESIDENCY } when;
 	bool wide;
 } text_columns[] = {
-	{ GS_COLUMN_ARENA, 0, false },
-	{ GS_COLUMN_THREADS, 8, false },
-	{ GS_COLUMN_HEAPS, 7, false },
-	{ GS_COLUMN_MAPPED, 5, false },
-	{ GS_COLUMN_RESIDENT, 4, false },
-	{ GS_COLUMN_LIVE, 2, false },
-	{ GS_COLUMN_TCACHE, 12, true },
-	{ GS_COLUMN_FASTBIN, 11, true },
-	{ GS_COLUMN_BINS, 9, true },
-	{ GS_COLUMN_TOP, 10, true },
-	{ GS_COLUMN_STALLED, 1, false },
-	{ GS_COLUMN_STALLED_PCT, 6, false },
-	{ GS_COLUMN_RECLAIMABLE, 3, false },
-	{ GS_COLUMN_N, 13, false },
+	{ GS_COLUMN_ARENA, 0 },
+	{ GS_COLUMN_THREADS, 9 },
+	{ GS_COLUMN_HEAPS, 8 },
+	{ GS_COLUMN_MAPPED, 6 },
+	{ GS_COLUMN_RESIDENT, 5, WITH_RESIDENCY },
+	{ GS_COLUMN_LIVE, 3 },
+	{ GS_COLUMN_TCACHE, 13, .wide = true },
+	{ GS_COLUMN_FASTBIN, 12, .wide = true },
+	{ GS_COLUMN_BINS, 10, .wide = true },
+	{ GS_COLUMN_TOP, 11, .wide = true },
+	{ GS_COLUMN_FREE, 2, WITHOUT_RESIDENCY },
+	{ GS_COLUMN_STALLED, 1, WITH_RESIDENCY },
+	{ GS_COLUMN_STALLED_PCT, 7, WITH_RESIDENCY },
+	{ GS_COLUMN_RECLAIMABLE, 4, WITH_RESIDENCY },
+	{ GS_COLUMN_N, 14 },
 };
 
 #define N_COLUMNS (sizeof(text_columns) / sizeof(text_columns[0]))
@@ -153,14 +156,15 @@ static size_t column_of_rank(unsigned rank)
 }
 
 /* Show columns by rank until one does not fit, then spread what is left of the line. */
-static void fit(struct grid *grid, unsigned width)
+static void fit(struct grid *grid, unsigned width, bool resident)
 {
 	unsigned used = 0;
 
 	for (unsigned rank = 0; rank < N_COLUMNS; rank++) {
 		size_t c = column_of_rank(rank);
 
-		if (text_columns[c].wide && width < WIDE)
+		if ((text_columns[c].wide && width < WIDE) ||
+		    text_columns[c].when == (resident ? WITHOUT_RESIDENCY : WITH_RESIDENCY))
 			continue;
 		grid->gap[c] = c == 0 ? 0 : text_columns[c].id == GS_COLUMN_N ? GAP_MAX : 1;
 		if (used + grid->gap[c] + grid->width[c] > width)
@@ -198,6 +202,12 @@ static void print_grid(struct gs_page *page, const struct grid *grid)
 	}
 }
 
+/* What the account holds for nothing, as far as that is known. */
+static uint64_t held(const struct gs_snapshot *s, const struct gs_account *account)
+{
+	return gs_report_knows_residency(s) ? account->stalled_bytes : gs_account_free(account);
+}
+
 /* How many of the n arenas, worst first, have a row of their own. */
 static size_t rows_alone(const struct gs_snapshot *s, const struct gs_arena **arenas, size_t n,
 			 bool all)
@@ -206,7 +216,7 @@ static size_t rows_alone(const struct gs_snapshot *s, const struct gs_arena **ar
 		return n;
 	size_t alone = 1;
 	while (alone < n && alone < ROWS_MAX &&
-	       gs_fmt_percent(arenas[alone]->account.stalled_bytes, s->totals.stalled_bytes) >=
+	       gs_fmt_percent(held(s, &arenas[alone]->account), held(s, &s->totals)) >=
 		       SHARE_MIN_PERCENT)
 		alone++;
 	return alone == n - 1 ? n : alone;	/* "1 others" would take a row as well */
@@ -271,7 +281,7 @@ void gs_report_arenas(struct gs_page *page, const struct gs_snapshot *s,
 	if (grid.len == 1)
 		return;
 	measure(&grid);
-	fit(&grid, page->width);
+	fit(&grid, page->width, gs_report_knows_residency(s));
 	gs_page_end(page);
 	print_grid(page, &grid);
 	if (options->arena == -1)

@@ -53,6 +53,11 @@ ACCOUNT_GETTER(stalled_bytes)
 ACCOUNT_GETTER(reclaimable_bytes)
 ACCOUNT_GETTER(returned_bytes)
 
+static uint64_t get_free(const struct gs_row *row)
+{
+	return gs_account_free(&row->account);
+}
+
 static uint64_t get_stalled_pct(const struct gs_row *row)
 {
 	const struct gs_account *account = &row->account;
@@ -91,6 +96,8 @@ const struct gs_column gs_columns[GS_COLUMN_N] = {
 		GS_TYPE_SIZE, get_swapped_bytes, NULL, false },
 	[GS_COLUMN_LIVE] = { "live", "LIVE", "in blocks the program holds",
 		GS_TYPE_SIZE, get_live_bytes, NULL, true },
+	[GS_COLUMN_FREE] = { "free", "FREE", "freed, resident or not: the next four",
+		GS_TYPE_SIZE, get_free, NULL, false },
 	[GS_COLUMN_TCACHE] = { "tcache", "IN-TCACHE", "freed, in the caches of threads",
 		GS_TYPE_SIZE, get_tcache_bytes, has_tcache, false },
 	[GS_COLUMN_FASTBIN] = { "fastbin", "IN-FAST", "freed, in fastbins",

@@ -145,14 +145,32 @@ static void print_note(struct gs_page *page, const char *text)
 	gs_page_end(page);
 }
 
+/* How malloc was found, and how sure that is. */
+static void print_provenance(struct gs_page *page, const struct gs_snapshot *s)
+{
+	static const char *const found[] = {
+		[GS_SYMBOLS_DEBUGINFO] = "by structure and debug symbols",
+		[GS_SYMBOLS_SYMTAB] = "by structure and symbols",
+		[GS_SYMBOLS_STRUCTURE] = "by structure alone",
+	};
+	static const char *const layout[] = {
+		[GS_LAYOUT_DWARF] = "layout by debug information",
+		[GS_LAYOUT_TABLE] = "layout by table",
+	};
+	cleanup_free_ char *text =
+		gs_xasprintf("located %s, %s: %u checks agree", found[s->allocator.symbols],
+			     layout[s->allocator.layout], s->allocator.checks);
+
+	print_note(page, text);
+}
+
 void gs_report_notes(struct gs_page *page, const struct gs_snapshot *s)
 {
 	uint64_t changed = s->capture.changed_chunks;
 	bool has_changed = changed > 0 && changed != GS_UNKNOWN;
 
-	if (s->n_warnings == 0 && !has_changed)
-		return;
 	gs_page_end(page);
+	print_provenance(page, s);
 	for (size_t i = 0; i < s->n_warnings; i++)
 		print_note(page, s->warnings[i]);
 	if (!has_changed)

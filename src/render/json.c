@@ -322,6 +322,19 @@ static json_t *arena_object(struct doc *doc, const struct gs_arena *arena)
 	return object;
 }
 
+static json_t *program_malloc(struct doc *doc)
+{
+	const struct gs_snapshot *s = doc->snapshot;
+
+	if (!s->program_malloc.path)
+		return json_null();
+	json_t *object = json_object();
+
+	put(doc, object, "name", text(s->program_malloc.name));
+	put(doc, object, "path", text(s->program_malloc.path));
+	return object;
+}
+
 static json_t *arenas_array(struct doc *doc)
 {
 	json_t *array = json_array();
@@ -440,6 +453,30 @@ static json_t *findings_array(struct doc *doc)
 	return array;
 }
 
+static json_t *other_object(struct doc *doc)
+{
+	json_t *object = json_object();
+
+	put(doc, object, "allocator", allocator_object(doc));
+	put(doc, object, "totals", totals_object(doc));
+	put(doc, object, "arenas", arenas_array(doc));
+	put(doc, object, "mmapped", mmapped_object(doc));
+	return object;
+}
+
+static json_t *others_array(struct doc *doc)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < doc->snapshot->n_others; i++) {
+		struct doc other = { .snapshot = doc->snapshot->others[i] };
+
+		append(doc, array, other_object(&other));
+		doc->failed |= other.failed;
+	}
+	return array;
+}
+
 static json_t *document(struct doc *doc)
 {
 	const struct gs_snapshot *s = doc->snapshot;
@@ -450,13 +487,14 @@ static json_t *document(struct doc *doc)
 	put(doc, object, "time", time_text(s->time));
 	put(doc, object, "target", target_object(doc));
 	put(doc, object, "allocator", allocator_object(doc));
+	put(doc, object, "program_malloc", program_malloc(doc));
 	put(doc, object, "capture", capture_object(doc));
 	put(doc, object, "mallopt", mallopt_object(doc));
 	put(doc, object, "totals", totals_object(doc));
 	put(doc, object, "arenas", arenas_array(doc));
 	put(doc, object, "mmapped", mmapped_object(doc));
 	put(doc, object, "not_malloc", not_malloc_array(doc));
-	put(doc, object, "other_allocators", json_array());
+	put(doc, object, "other_allocators", others_array(doc));
 	put(doc, object, "what_if", what_if_array(doc));
 	put(doc, object, "findings", findings_array(doc));
 	put(doc, object, "warnings", strings(doc, s->warnings, s->n_warnings));

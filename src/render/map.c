@@ -133,16 +133,18 @@ static void print_cells(struct gs_page *page, const struct gs_heap *heap, uint64
 		gs_page_cells(page, run, n);
 }
 
-static void print_heading(struct gs_page *page, const struct map_scale *scale)
+static void print_heading(struct gs_page *page, const struct map_scale *scale, bool resident)
 {
-	static const struct { char letter; const char *name; } legend[] = {
-		{ 'L', "live" }, { 'X', "mixed" }, { 'S', "stalled" }, { 'R', "returned" },
-		{ 'T', "top" },
+	const struct { char letter; const char *name; } legend[] = {
+		{ 'L', "live" }, { 'X', "mixed" }, { 'S', resident ? "stalled" : "free" },
+		{ 'R', resident ? "returned" : NULL }, { 'T', "top" },
 	};
 	char segments[GS_FMT_LEN], heaps[GS_FMT_LEN];
 
 	gs_page_text(page, GS_STYLE_HEADING, "HEAP MAPS");
 	for (size_t i = 0; i < sizeof(legend) / sizeof(legend[0]); i++) {
+		if (!legend[i].name)
+			continue;
 		if (!gs_page_fits(page, 4, legend[i].name))
 			gs_page_end(page);
 		gs_page_to(page, page->col + 2);
@@ -159,7 +161,8 @@ static void print_heading(struct gs_page *page, const struct map_scale *scale)
 	gs_page_end(page);
 }
 
-static void print_lines(struct gs_page *page, const struct map_lines *lines, size_t n)
+static void print_lines(struct gs_page *page, const struct map_lines *lines, size_t n,
+			bool resident)
 {
 	unsigned name_width = 0, address_width = 0;
 
@@ -176,7 +179,7 @@ static void print_lines(struct gs_page *page, const struct map_lines *lines, siz
 		return;
 	struct map_scale scale = scale_of_lines(lines, n, page->width - indent);
 
-	print_heading(page, &scale);
+	print_heading(page, &scale, resident);
 	for (size_t i = 0; i < n; i++) {
 		const struct map_line *line = &lines->data[i];
 
@@ -205,7 +208,7 @@ void gs_report_maps(struct gs_page *page, const struct gs_snapshot *s,
 	size_t n = options->all_heaps || lines.len <= LINES_MAX ? lines.len : LINES_MAX;
 
 	gs_page_end(page);
-	print_lines(page, &lines, n);
+	print_lines(page, &lines, n, gs_report_knows_residency(s));
 	if (n < lines.len) {
 		gs_page_to(page, 2);
 		gs_page_textf(page, "%zu more heap%s: --all-heaps", lines.len - n,

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/text.h"
 #include "base/xalloc.h"
+#include "model/metrics.h"
 
 #define PLACES_MAX 5
 #define LABEL_WIDTH 33
@@ -27,6 +28,12 @@ static void places_fini(struct places *places)
 {
 	for (size_t i = 0; i < places->len; i++)
 		free(places->data[i].label);
+}
+
+/* Of free bytes those that are stalled, all of them if that is not known. */
+static uint64_t held(const struct gs_snapshot *s, uint64_t stalled, uint64_t free_bytes)
+{
+	return gs_report_knows_residency(s) ? stalled : free_bytes;
 }
 
 /* Takes the label. */
@@ -56,7 +63,8 @@ static void add_tops(struct places *places, const struct gs_snapshot *s)
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->n_arenas; i++) {
-		uint64_t top = s->arenas[i].account.stalled_top_bytes;
+		const struct gs_account *account = &s->arenas[i].account;
+		uint64_t top = held(s, account->stalled_top_bytes, account->top_bytes);
 
 		if (top == 0 || top == GS_UNKNOWN)
 			continue;
@@ -79,7 +87,8 @@ static void add_tcache(struct places *places, const struct gs_snapshot *s)
 	char *label = n ? gs_xasprintf("tcache, %zu thread%s", n, n == 1 ? "" : "s") :
 			  gs_xstrdup("tcache");
 
-	add_place(places, label, s->totals.stalled_tcache_bytes, "only when the threads exit");
+	add_place(places, label, held(s, s->totals.stalled_tcache_bytes, s->totals.tcache_bytes),
+		  "only when the threads exit");
 }
 
 /* Where the columns of the table end, and whether there is room for the last one. */
@@ -128,11 +137,10 @@ static void print_line(struct gs_page *page, const struct columns *columns, enum
 	gs_page_end(page);
 }
 
-static void print_places(struct gs_page *page, const struct places *places, uint64_t whole)
+static void print_places(struct gs_page *page, const struct places *places, uint64_t whole,
+			 const char *heading)
 {
-	static const char *const headings[4] = {
-		"STALLED, BY WHERE IT SITS", "SIZE", "%", "RETURNS WITH",
-	};
+	const char *const headings[4] = { heading, "SIZE", "%", "RETURNS WITH" };
 	struct columns columns = columns_of(page, places, whole);
 
 	gs_page_end(page);
@@ -155,12 +163,18 @@ void gs_report_places(struct gs_page *page, const struct gs_snapshot *s)
 {
 	cleanup_(places_fini) struct places places = {};
 
-	add_place(&places, gs_xstrdup("free chunks in bins"), s->totals.stalled_bin_bytes,
+	add_place(&places, gs_xstrdup("free chunks in bins"),
+		  held(s, s->totals.stalled_bin_bytes, s->totals.bin_bytes),
 		  "malloc_trim (whole pages only)");
 	add_tops(&places, s);
-	add_place(&places, gs_xstrdup("fastbins"), s->totals.stalled_fastbin_bytes,
+	add_place(&places, gs_xstrdup("fastbins"),
+		  held(s, s->totals.stalled_fastbin_bytes, s->totals.fastbin_bytes),
 		  "malloc_trim (consolidated first)");
 	add_tcache(&places, s);
-	if (places.len && s->totals.stalled_bytes != GS_UNKNOWN)
-		print_places(page, &places, s->totals.stalled_bytes);
+	if (!places.len)
+		return;
+	print_places(page, &places,
+		     held(s, s->totals.stalled_bytes, gs_account_free(&s->totals)),
+		     gs_report_knows_residency(s) ? "STALLED, BY WHERE IT SITS" :
+						    "FREE, BY WHERE IT SITS");
 }

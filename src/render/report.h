@@ -15,6 +15,9 @@
 /** Is the only finding that there is nothing to do? */
 bool gs_report_is_healthy(const struct gs_snapshot *snapshot);
 
+/** Is it known what was in memory? If not (a core), the report tells of what is free instead. */
+bool gs_report_knows_residency(const struct gs_snapshot *snapshot);
+
 /** STALLED, BY WHERE IT SITS: and what would bring it back. */
 void gs_report_places(struct gs_page *page, const struct gs_snapshot *snapshot);
 
@@ -25,6 +28,9 @@ void gs_report_arenas(struct gs_page *page, const struct gs_snapshot *snapshot,
 /** HEAP MAPS: one line a heap. */
 void gs_report_maps(struct gs_page *page, const struct gs_snapshot *snapshot,
 		    const struct gs_text_options *options);
+
+/** OTHER MALLOCS: further copies of glibc's malloc in the process. */
+void gs_report_others(struct gs_page *page, const struct gs_snapshot *snapshot);
 
 /** FINDINGS, with what to do. */
 void gs_report_findings(struct gs_page *page, const struct gs_snapshot *snapshot);

@@ -132,6 +132,11 @@ static void answer_unused(struct gs_strbuf *sb, const struct gs_page *page,
 		       gs_page_size(page, buf, s->mmapped.bytes));
 }
 
+bool gs_report_knows_residency(const struct gs_snapshot *s)
+{
+	return known(s->totals.stalled_bytes);
+}
+
 /* Free memory of which nobody knows whether it is resident. */
 static void answer_without_residency(struct gs_strbuf *sb, const struct gs_page *page,
 				     const struct gs_snapshot *s)
@@ -209,13 +214,26 @@ static void answer_rest(struct gs_strbuf *sb, const struct gs_page *page,
 		gs_strbuf_addf(sb, " The report is not complete.");
 }
 
+/* The report is not of the malloc that the program calls. */
+static void answer_program_malloc(struct gs_strbuf *sb, const struct gs_snapshot *s)
+{
+	const char *name = s->program_malloc.name;
+
+	if (!s->program_malloc.path)
+		return;
+	gs_strbuf_addf(sb, "The program's own malloc is %s%sin %s. This is what glibc's malloc"
+			   " holds beside it. ",
+		       name ? name : "", name ? ", " : "", s->program_malloc.path);
+}
+
 static void print_answer(struct gs_page *page, const struct gs_snapshot *s)
 {
 	struct gs_strbuf sb = {};
 
+	answer_program_malloc(&sb, s);
 	if (s->totals.mapped_bytes == 0)
 		answer_unused(&sb, page, s);
-	else if (!known(s->totals.stalled_bytes))
+	else if (!gs_report_knows_residency(s))
 		answer_without_residency(&sb, page, s);
 	else if (s->totals.stalled_bytes > 0)
 		answer_stalled(&sb, page, s);
@@ -331,6 +349,7 @@ void gs_render_text(const struct gs_snapshot *snapshot, const struct gs_text_opt
 	gs_report_places(&page, snapshot);
 	gs_report_arenas(&page, snapshot, options);
 	gs_report_maps(&page, snapshot, options);
+	gs_report_others(&page, snapshot);
 	gs_report_findings(&page, snapshot);
 	gs_report_notes(&page, snapshot);
 }

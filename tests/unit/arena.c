@@ -209,6 +209,30 @@ static void a_ring_that_does_not_close(void **state)
 	end(&w);
 }
 
+/* Where the ring goes on behind an arena in swap is not known; what comes before it is. */
+static void a_ring_that_leads_into_swap(void **state)
+{
+	const struct gs_layout *l = gs_fake_layout("2.36 x86-64");
+	struct gs_addrs arenas;
+	struct world w;
+
+	begin(&w, l);
+	gs_addr second = add_arena(&w, 0, 1, w.m.main_arena);
+	gs_addr third = add_arena(&w, 1, 2, second);
+	gs_addr fourth = add_arena(&w, 3, 1, third);
+	set_next(&w, w.m.main_arena, fourth);
+	gs_fake_set_pages(w.fake, third, third + 1, GS_PAGE_SWAPPED);
+	assert_null(gs_arena_ring(&w.fake->mem, &w.m, &arenas));
+	assert_int_equal(arenas.len, 3);
+	assert_true(arenas.data[1] == fourth);
+	assert_true(arenas.data[2] == third);
+	free(arenas.data);
+	/* No arena can be there. */
+	set_next(&w, fourth, third + 16);
+	assert_no_ring(&w);
+	end(&w);
+}
+
 /* --- heaps --- */
 
 static bool read_chain(struct world *w, gs_addr at, struct gs_heap_states *ret)
@@ -298,6 +322,7 @@ static void torn_chains(void **state)
 	}
 }
 
+/* It hides those between it and the first. */
 static void a_heap_in_swap(void **state)
 {
 	const struct gs_layout *l = gs_fake_layout("2.36 x86-64");
@@ -306,8 +331,17 @@ static void a_heap_in_swap(void **state)
 
 	begin(&w, l);
 	gs_addr arena = add_arena(&w, 0, HEAPS, w.m.main_arena);
-	gs_fake_set_pages(w.fake, heap_at(&w, 2), heap_at(&w, 2) + 1, GS_PAGE_SWAPPED);
-	assert_false(read_chain(&w, arena, &heaps));
+	for (unsigned i = 1; i < HEAPS; i++) {
+		gs_fake_set_pages(w.fake, heap_at(&w, i), heap_at(&w, i) + 1, GS_PAGE_SWAPPED);
+		assert_true(read_chain(&w, arena, &heaps));
+		assert_true(heaps.has_gap);
+		assert_int_equal(heaps.len, HEAPS - i);
+		assert_true(heaps.data[0].address == heap_at(&w, 0));
+		for (unsigned j = 1; j < heaps.len; j++)
+			assert_true(heaps.data[j].address == heap_at(&w, i + j));
+		free(heaps.data);
+		gs_fake_set_pages(w.fake, heap_at(&w, i), heap_at(&w, i) + 1, GS_PAGE_RESIDENT);
+	}
 	end(&w);
 }
 
@@ -362,6 +396,7 @@ int main(void)
 		cmocka_unit_test(bins_are_checked),
 		cmocka_unit_test(a_ring_is_followed),
 		cmocka_unit_test(a_ring_that_does_not_close),
+		cmocka_unit_test(a_ring_that_leads_into_swap),
 		cmocka_unit_test(a_chain_is_followed),
 		cmocka_unit_test(first_chunks),
 		cmocka_unit_test(torn_chains),

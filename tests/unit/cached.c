@@ -293,11 +293,13 @@ static void pages_in_swap_are_left_alone(void **state)
 	gs_fake_set_pages(t.fake, far, far + 1, GS_PAGE_SWAPPED);
 	read_lists(&t);
 	assert_int_equal(t.set.broken, 1);
+	assert_true(t.set.in_swap);
 	assert_int_equal(t.set.tcache.len, 2);
 	gs_cached_fini(&t.set);
 	gs_fake_set_pages(t.fake, t.thread.tcache, t.thread.tcache + 1, GS_PAGE_SWAPPED);
 	read_lists(&t);
 	assert_int_equal(t.set.broken, 1);
+	assert_true(t.set.in_swap);
 	assert_int_equal(t.set.tcache.len, 0);
 	end(&t);
 }

@@ -11,6 +11,7 @@
 #include "base/xalloc.h"
 #include "findings_cases.h"
 #include "model/findings.h"
+#include "model/metrics.h"
 
 static void assert_healthy(struct gs_snapshot *s)
 {
@@ -465,6 +466,28 @@ static void cores_without_rss_use_what_is_mapped(void **state)
 	gs_snapshot_free(s);
 }
 
+/* Of a core nothing can be done any more, only better the next time; and it is not healthy. */
+static void cores_have_no_advice_for_now(void **state)
+{
+	struct gs_snapshot *s = content_process();
+
+	s->target.kind = GS_TARGET_CORE;
+	s->target.rss_bytes = GS_UNKNOWN;
+	gs_account_forget_residency(&s->totals);
+	for (size_t i = 0; i < s->n_arenas; i++) {
+		gs_account_forget_residency(&s->arenas[i].account);
+		gs_account_forget_residency(&s->arenas[i].heaps[0].account);
+	}
+	s->mallopt.mmap_threshold = UINT64_C(32) << 20;
+	s->mallopt.dynamic_threshold = true;
+	gs_findings_fill(s);
+	assert_int_equal(s->n_findings, 1);
+	assert_string_equal(s->findings[0].id, "threshold-grown");
+	assert_int_equal(s->findings[0].n_advice, 1);
+	assert_true(s->findings[0].advice[0].fix);
+	gs_snapshot_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -497,6 +520,7 @@ int main(void)
 		cmocka_unit_test(everything_unknown),
 		cmocka_unit_test(huge_numbers_do_not_wrap),
 		cmocka_unit_test(cores_without_rss_use_what_is_mapped),
+		cmocka_unit_test(cores_have_no_advice_for_now),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -100,8 +100,8 @@ static void assert_members(json_t *object, const char *const *names, size_t n)
 static void members_are_in_order(void **state)
 {
 	static const char *const root_names[] = {
-		"schema", "version", "time", "target", "allocator", "capture", "mallopt", "totals",
-		"arenas", "mmapped", "not_malloc", "other_allocators", "what_if", "findings",
+		"schema", "version", "time", "target", "allocator", "program_malloc", "capture",
+		"mallopt", "totals", "arenas", "mmapped", "not_malloc", "other_allocators", "what_if", "findings",
 		"warnings",
 	};
 	static const char *const heap_names[] = {

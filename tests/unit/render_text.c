@@ -71,6 +71,8 @@ static void reports_are_as_drawn(void **state)
 		{ "healthy-80.txt", GS_SAMPLE_HEALTHY, { .width = 80, .arena = -1 } },
 		{ "partial-80.txt", GS_SAMPLE_PARTIAL, { .width = 80, .arena = -1 } },
 		{ "core-80.txt", GS_SAMPLE_CORE, { .width = 80, .arena = -1 } },
+		{ "others-80.txt", GS_SAMPLE_OTHERS, { .width = 80, .arena = -1 } },
+		{ "others-40.txt", GS_SAMPLE_OTHERS, { .width = 40, .arena = -1 } },
 		{ "unused-80.txt", GS_SAMPLE_UNUSED, { .width = 80, .arena = -1 } },
 	};
 

@@ -23,6 +23,7 @@ const char *const gs_sample_names[GS_SAMPLE_N] = {
 	[GS_SAMPLE_UNUSED] = "unused",
 	[GS_SAMPLE_PARTIAL] = "partial",
 	[GS_SAMPLE_CORE] = "core",
+	[GS_SAMPLE_OTHERS] = "others",
 	[GS_SAMPLE_HOSTILE] = "hostile",
 };
 
@@ -392,6 +393,28 @@ static struct gs_snapshot *new_core(void)
 	return s;
 }
 
+static void add_other(struct gs_snapshot *s, struct gs_snapshot *other)
+{
+	s->others = gs_xreallocarray(s->others, s->n_others + 1, sizeof(struct gs_snapshot *));
+	s->others[s->n_others++] = other;
+}
+
+static struct gs_snapshot *new_others(void)
+{
+	struct gs_snapshot *s = new_small(), *debug = new_healthy();
+
+	s->program_malloc.name = gs_xstrdup("jemalloc");
+	s->program_malloc.path = gs_xstrdup("/usr/lib/x86_64-linux-gnu/libjemalloc.so.2");
+	add_other(s, new_small());
+	free(debug->allocator.version);
+	debug->allocator.version = NULL;
+	free(debug->allocator.path);
+	debug->allocator.path = gs_xstrdup("/opt/a/longer/path/than/a/narrow/terminal/has/columns/"
+					   "for/lib/libc_malloc_debug.so.0");
+	add_other(s, debug);
+	return s;
+}
+
 static void replace(char **text)
 {
 	free(*text);
@@ -413,6 +436,11 @@ static struct gs_snapshot *new_hostile(void)
 	replace(&s->arenas[0].threads[0].comm);
 	replace(&s->arenas[0].heaps[0].pin.owner);
 	replace(&s->not_malloc[0].name);
+	replace(&s->program_malloc.name);
+	replace(&s->program_malloc.path);
+	add_other(s, new_small());
+	replace(&s->others[0]->allocator.version);
+	replace(&s->others[0]->allocator.path);
 	replace(&finding->summary);
 	replace(&finding->detail);
 	replace(&finding->evidence[2].text);
@@ -437,6 +465,7 @@ struct gs_snapshot *gs_sample_new(enum gs_sample which)
 		[GS_SAMPLE_UNUSED] = new_unused,
 		[GS_SAMPLE_PARTIAL] = new_partial,
 		[GS_SAMPLE_CORE] = new_core,
+		[GS_SAMPLE_OTHERS] = new_others,
 		[GS_SAMPLE_HOSTILE] = new_hostile,
 	};
 

@@ -12,6 +12,7 @@ enum gs_sample {
 	GS_SAMPLE_UNUSED,	/* malloc was never called */
 	GS_SAMPLE_PARTIAL,	/* a heap could not be settled */
 	GS_SAMPLE_CORE,		/* nothing known of residency; a glibc without tcache or fastbins */
+	GS_SAMPLE_OTHERS,	/* several mallocs, and the program's is none of them */
 	GS_SAMPLE_HOSTILE,	/* every text of the target is an attack */
 	GS_SAMPLE_N,
 };
