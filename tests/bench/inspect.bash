@@ -47,7 +47,9 @@ floor=$(median <"$dir/floor")
 live=$(median <"$dir/live")
 stopped=$(median <"$dir/stopped")
 pause=$(median <"$dir/pause")
-rss=$( { command time -f %M "$gs" inspect -J "$pid" >/dev/null; } 2>&1 | tail -n 1)
+# the program, not the shell's own word
+time=$(type -P time) || time=
+rss=$([ ! "$time" ] || "$time" -f %M "$gs" inspect -J "$pid" 2>&1 >/dev/null | tail -n 1)
 
 awk -v floor="$floor" -v live="$live" -v stopped="$stopped" -v pause="$pause" -v rss="$rss" \
 	-v runs="$runs" 'BEGIN {
@@ -57,5 +59,8 @@ awk -v floor="$floor" -v live="$live" -v stopped="$stopped" -v pause="$pause" -v
 	printf "inspect --stop                %7.1f ms   %.2f x floor\n", stopped / 1e6,
 		stopped / floor
 	printf "  of which the target stood   %7.1f ms   %.2f x floor\n", pause / 1e6, pause / floor
-	printf "peak RSS of inspect           %7.1f MB\n", rss / 1024
+	if (rss == "")
+		print "peak RSS of inspect           unknown: time(1) is not installed"
+	else
+		printf "peak RSS of inspect           %7.1f MB\n", rss / 1024
 }'

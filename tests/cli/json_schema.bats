@@ -36,7 +36,7 @@ validate()
 }
 
 @test "every kind of document is valid, indented or on one line" {
-	for name in stalled small healthy unused partial core hostile; do
+	for name in stalled small healthy unused partial core others hostile; do
 		for form in json compact; do
 			"$sample" "$name" "$form" >"$doc"
 			run validate
@@ -79,6 +79,8 @@ validate()
 		.findings[0].heap = "main"
 		.findings[0].advice[0].kind = "later"
 		.what_if[0].releasable_bytes = "4K"
+		.program_malloc = "jemalloc"
+		.other_allocators[0] = { allocator }
 	CHANGES
 }
 
@@ -90,7 +92,7 @@ validate()
 
 # Deny in each object what the schema does not name: then a forgotten member shows.
 @test "the schema names every member there is" {
-	for name in stalled core; do
+	for name in stalled core others; do
 		"$sample" "$name" json >"$doc"
 		run -0 python3 - "$schema" "$doc" <<-'PYTHON'
 			import json, sys

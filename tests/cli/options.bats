@@ -129,6 +129,21 @@ assert_usage()
 	END
 }
 
+@test "a core goes with no process" {
+	message='glibcstall: inspect: --core and PIDs exclude each other'
+	for words in '--core=x 1' '1 --core x' '--core=x -p1'; do
+		assert_usage "$message" inspect $words
+	done
+	for option in --stop --fail-above=1M; do
+		message="glibcstall: inspect: --core and ${option%=*} exclude each other"
+		assert_usage "$message" inspect --core=x $option
+		assert_usage "$message" inspect $option --core=x
+	done
+	assert_usage 'glibcstall: inspect: --exe needs --core' inspect --exe=x 1
+	assert_usage "glibcstall: inspect: invalid argument '' of --core" inspect --core=
+	assert_usage "glibcstall: inspect: invalid argument '' of --exe" inspect --core=x --exe=
+}
+
 @test "the last format wins" {
 	run -1 "$GLIBCSTALL" inspect -J --format=text --summary "$nobody"
 	refute_output --partial exclude

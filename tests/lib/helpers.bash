@@ -131,6 +131,43 @@ assert_no_problems() {
 	[[ -z $problems ]] || fail "$problems"
 }
 
+# resident_problems: heaps of the last report that are not as resident as the victim's own mincore
+# says. That counts whole pages: what a segment shares of its first and last page with foreign
+# memory is not the heap's.
+resident_problems() {
+	local address end bytes shared
+	while read -r address end bytes; do
+		victim_ask "resident $address $end"
+		shared=$((address % 4096 + (4096 - end % 4096) % 4096))
+		((VICTIM_REPLY - shared == bytes)) ||
+			echo "heap $address: resident $bytes, mincore says $VICTIM_REPLY - $shared"
+	done < <(report '.arenas[].heaps[] | "\(.address) \(.end) \(.resident_bytes)"')
+}
+
+# parse_malloc_info FILE: the numbers of a malloc_info document, as JSON like the truth of mkheap.
+parse_malloc_info() {
+	awk '
+	function attribute(name,   s) {
+		s = $0
+		if (!sub(".* " name "=\"", "", s))
+			return 0
+		sub("\".*", "", s)
+		return s
+	}
+	function put(name, value) { item = item ",\"" name "\":" value }
+	/^<heap / { item = "\"nr\":" attribute("nr"); inside = 1 }
+	!inside { next }
+	/^<total type="(fast|rest)"/ {
+		put(attribute("type") "_count", attribute("count"))
+		put(attribute("type") "_bytes", attribute("size"))
+	}
+	/^<system type="current"/ { put("system_bytes", attribute("size")) }
+	/^<system type="max"/ { put("system_max_bytes", attribute("size")) }
+	/^<aspace type="subheaps"/ { put("subheaps", attribute("size")) }
+	/^<\/heap>/ { list = list (list ? "," : "") "{" item "}"; inside = 0 }
+	END { print "{\"arenas\":[" list "]}" }' "$1"
+}
+
 # assert_fails_cleanly: the last gs was refused: status 1, one line (and perhaps a hint), no output.
 assert_fails_cleanly() {
 	assert_equal "$status" 1

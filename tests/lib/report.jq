@@ -101,9 +101,94 @@ def hole_problems:
 	| differ("\(heap_name): returned"; .returned_bytes + .stalled_swapped_bytes;
 		 .mapped_bytes - .resident_bytes);
 
+# $facts of foreign-sbrk: memory that glibc counts as its own, but nothing of malloc lies there.
+def foreign_problems($facts):
+	.arenas[0]
+	| differ("segments"; .heaps | length; $facts.segments),
+	  problem(.unlocated_bytes < $facts.foreign_bytes;
+		  "unlocated \(.unlocated_bytes) < \($facts.foreign_bytes)"),
+	  problem(.unlocated_bytes > $facts.foreign_bytes + 2 * page;
+		  "unlocated \(.unlocated_bytes) > \($facts.foreign_bytes)");
+
+# malloc was never used.
+def untouched_problems:
+	(.totals | differ("totals"; numbers; numbers | map(0))),
+	differ("mmapped"; .mmapped | .chunks, .bytes; 0);
+
+# The settings of a process that changed none, by the version that its libc tells of itself.
+def default_settings_problems($version):
+	($version | split(".")[1] | tonumber) as $minor
+	| (.target.machine == "i386") as $narrow
+	| differ("settings"; .mallopt;
+		 { trim_threshold_bytes: 131072, top_pad_bytes: 131072,
+		   mmap_threshold_bytes: 131072, arena_max: 0,
+		   arena_test: (if $narrow then 2 else 8 end),
+		   tcache_count: (if $minor >= 43 then 16 else 7 end),
+		   tcache_max_bytes:
+			(if $minor >= 43 then if $narrow then 1025 else 1041 end
+			 elif $narrow then 1020 else 1032 end),
+		   dynamic_threshold: true }),
+	  differ("has fastbins"; .totals.free.fastbin_bytes != null; $minor < 43);
+
 def complete_problems($mode):
 	differ("mode"; .capture.mode; $mode),
 	differ("complete"; .capture.complete; true),
 	differ("warnings"; .warnings; []),
 	differ("unsettled"; .totals.unsettled_bytes; 0),
 	differ("unlocated"; [ .arenas[].unlocated_bytes ] | add // 0; 0);
+
+# --- core files: what they have must be as the live report $live had it a moment before ---
+
+def resident_parts:
+	[ .resident_bytes, .swapped_bytes, .stalled_bytes, .stalled_swapped_bytes,
+	  .reclaimable_bytes, .returned_bytes ];
+
+def core_account:
+	{ mapped_bytes, live_bytes, live_chunks, overhead_bytes, free, unsettled_bytes };
+
+def core_heap:
+	core_account + { address, "end": .end, reserved_bytes, position, idle, stable, pin };
+
+def core_arena:
+	core_account + { index, kind, address, system_bytes, max_system_bytes, unlocated_bytes,
+			 attached_threads, heaps: [ .heaps[] | core_heap ],
+			 threads: [ .threads[] | { tid, tcache_bytes, tcache_chunks } ] };
+
+# The parts that differ, not all of a document.
+def differ_in($what; $is; $should):
+	($should | keys[]) as $key | differ("\($what): \($key)"; $is[$key]; $should[$key]);
+
+def core_unknown_problems:
+	( [ .totals, .arenas[], .arenas[].heaps[] ] | map(resident_parts[]) | unique ) as $parts
+	| differ("residency"; $parts; [ null ]),
+	  differ("what if"; [ .what_if[].releasable_bytes ] | unique; [ null ]),
+	  differ("sizes in memory";
+		 [ .mmapped.resident_bytes, .target.rss_bytes, .target.swap_bytes ] | unique;
+		 [ null ]),
+	  problem([ .arenas[].heaps[].map.cells ] | join("") | test("[^LXST-]"); "odd cells");
+
+def core_problems($live):
+	core_unknown_problems,
+	differ("kind"; .target.kind; "core"),
+	differ("mode"; .capture.mode; "core"),
+	differ("complete"; .capture.complete; $live.capture.complete),
+	differ("warnings"; .warnings; []),
+	differ_in("target"; .target; $live.target | { pid, comm, exe, machine, threads }),
+	differ_in("mallopt"; .mallopt; $live.mallopt),
+	differ_in("mmapped"; .mmapped; $live.mmapped | { chunks, bytes }),
+	differ_in("totals"; .totals; $live.totals | core_account),
+	differ("arenas"; .arenas | length; $live.arenas | length),
+	( .arenas[] | differ_in("arena \(.index)"; core_arena;
+				$live.arenas[.index] | core_arena) );
+
+# Of a core that was cut short: heaps that are told as whole are so, all else is named.
+def cut_problems($live):
+	core_unknown_problems,
+	differ("complete"; .capture.complete; false),
+	differ("settings"; .mallopt; $live.mallopt),
+	( [ $live.arenas[].heaps[] | { key: .address, value: . } ] | from_entries ) as $heaps
+	| .arenas[].heaps[] | select(.stable)
+	| differ("\(heap_name): end"; .end; $heaps[.address].end),
+	  differ("\(heap_name): overhead"; .overhead_bytes; $heaps[.address].overhead_bytes),
+	  differ("\(heap_name): bins and top"; .free | [ .bin_bytes, .bin_chunks, .top_bytes ];
+		 $heaps[.address].free | [ .bin_bytes, .bin_chunks, .top_bytes ]);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # jq filters; how bats runs tests
-# What cannot be inspected is refused in one line that says why, and nothing is printed.
+# What cannot be inspected is refused in one line that says why, and nothing is printed. What could
+# be taken for an obstacle, and is none, is at the end.
 
 load ../lib/helpers
 
@@ -34,22 +35,12 @@ start_waiting() {
 	assert_equal "$line" ready
 }
 
-# build_waiting COMPILER…: a small program for start_waiting in $WAITER, or skip.
+# build_waiting COMPILER…: a small program for start_waiting in $WAITER, or skip. Made of
+# tests/fixtures/waiting.c, or of $SOURCE there.
 build_waiting() {
 	WAITER=$BATS_TEST_TMPDIR/waiter
-	cat >"$WAITER.c" <<-'END'
-		#include <stdlib.h>
-		#include <unistd.h>
-
-		int main(void)
-		{
-			char *volatile p = malloc(1000);
-			char c;
-
-			return !p || write(1, "ready\n", 6) != 6 || read(0, &c, 1) < 0;
-		}
-	END
-	"$@" -o "$WAITER" "$WAITER.c" 2>"$WAITER.log" || skip "cannot compile with $*"
+	"$@" -o "$WAITER" "$top_srcdir/tests/fixtures/${SOURCE:-waiting.c}" 2>"$WAITER.log" ||
+		skip "cannot compile with $*"
 	"$WAITER" </dev/null >/dev/null || skip "programs made by $* do not run here"
 }
 
@@ -132,12 +123,6 @@ refused() {
 	victim_is_well
 }
 
-@test "a 32-bit process" {
-	build_waiting gcc -m32
-	start_waiting "$WAITER"
-	refused "$WAITING" "(32|64)-bit"
-}
-
 @test "a musl program" {
 	need musl-gcc
 	build_waiting musl-gcc
@@ -152,37 +137,84 @@ refused() {
 	refused "$WAITING" "static|musl"
 }
 
-@test "jemalloc by LD_PRELOAD" {
-	local lib
-	lib=$(ldconfig -p | awk '/libjemalloc\.so/ && /x86-64|AArch64/ { print $NF; exit }')
-	[[ $lib ]] || skip "libjemalloc is not installed"
-	build_waiting gcc
-	start_waiting env LD_PRELOAD="$lib" "$WAITER"
-	wait_for 10 grep -q jemalloc "/proc/$WAITING/maps"
-	refused "$WAITING" jemalloc
+# library NAME: path of the shared library whose name begins so, of this machine; or skip.
+library() {
+	LIBRARY=$(ldconfig -p | awk -v name="$1" \
+		'index($1, name) == 1 && /x86-64|AArch64/ { print $NF; exit }')
+	[[ $LIBRARY ]] || skip "$1 is not installed"
 }
 
-# A libc that nobody has debug symbols for: the same code under another build-id.
-@test "no debug symbols" {
-	need readelf
-	local libc loader offset dir=$BATS_TEST_TMPDIR/lib
-	libc=$(ldd "$MKHEAP" | awk '$1 == "libc.so.6" { print $3 }')
-	loader=$(ldd "$MKHEAP" | awk '/ld-linux/ { print $1 }')
-	mkdir "$dir"
-	cp "$libc" "$dir/libc.so.6"
-	# the id follows the note's three words and its name, "GNU"
-	offset=$(readelf -SW "$dir/libc.so.6" |
-		awk '{ sub(/^ *\[ *[0-9]+\] */, "") } $1 == ".note.gnu.build-id" { print $4 }')
-	[[ $offset ]] || skip "libc has no build-id"
-	printf 'not a known one' |
-		dd of="$dir/libc.so.6" bs=1 seek=$((0x$offset + 16)) conv=notrunc status=none
-	victim_run "$loader" --library-path "$dir" "$MKHEAP" one-chunk
-	run grep -F "$dir/libc.so.6" "/proc/$VICTIM_PID/maps"
-	assert_success
-	DEBUGINFOD_URLS='' refused "$VICTIM_PID" "symbol"
-	DEBUGINFOD_URLS='' gs inspect -J "$VICTIM_PID"
-	assert_regex "$stderr" $'\n''glibcstall: hint: .*(libc6-dbg|debug)'
-	victim_is_well
+# allocator LIBRARY NAME: it is named where it is preloaded, and where the program is linked to it.
+allocator() {
+	library "$1"
+	build_waiting gcc
+	start_waiting env LD_PRELOAD="$LIBRARY" "$WAITER"
+	wait_for 10 grep -q "$1" "/proc/$WAITING/maps"
+	refused "$WAITING" "$2, in /.*$1"
+	build_waiting gcc -Wl,--no-as-needed,"$LIBRARY"
+	start_waiting "$WAITER"
+	refused "$WAITING" "$2, in /.*$1"
+}
+
+@test "jemalloc" {
+	allocator libjemalloc.so jemalloc
+}
+
+@test "tcmalloc" {
+	allocator libtcmalloc_minimal.so tcmalloc
+}
+
+@test "mimalloc" {
+	allocator libmimalloc.so mimalloc
+}
+
+@test "a program with a malloc of its own" {
+	SOURCE=waiting_own.c build_waiting gcc -DTEXT='""'
+	start_waiting "$WAITER"
+	refused "$WAITING" "its malloc is in $WAITER, not glibc's"
+}
+
+# as it is in a program that an allocator is linked into: only its messages tell
+@test "a program with an allocator in it is named by its messages" {
+	local SOURCE=waiting_own.c
+	build_waiting gcc -DTEXT='"<jemalloc>: "'
+	start_waiting "$WAITER"
+	refused "$WAITING" "jemalloc, in $WAITER"
+	build_waiting gcc -static -DTEXT='"<jemalloc>: "'
+	start_waiting "$WAITER"
+	refused "$WAITING" "$WAITER is a static program with jemalloc"
+}
+
+@test "a static program without a libc" {
+	SOURCE=waiting_bare.c build_waiting gcc -static -nostdlib
+	start_waiting "$WAITER"
+	refused "$WAITING" "$WAITER is a static program without it"
+}
+
+@test "a Go program" {
+	SOURCE=waiting_bare.c build_waiting gcc -static -nostdlib -DGO_NOTE
+	start_waiting "$WAITER"
+	refused "$WAITING" "$WAITER is a Go program"
+}
+
+# What libraries took from glibc although the program has another malloc is worth a report.
+@test "glibc's malloc beside jemalloc" {
+	library libjemalloc.so
+	build_waiting gcc -DBESIDE=__libc_malloc
+	start_waiting env LD_PRELOAD="$LIBRARY" "$WAITER"
+	wait_for 10 grep -q jemalloc "/proc/$WAITING/maps"
+	gs_report "$WAITING"
+	assert_equal "$status" 0
+	assert_regex "$stderr" "^glibcstall: inspect: $WAITING: its malloc is jemalloc, in /[^ ]*;"
+	assert_no_problems adds_up_problems
+	assert_no_problems '
+		problem(.totals.live_bytes < 1e6; "only \(.totals.live_bytes) live"),
+		differ("name"; .program_malloc.name; "jemalloc"),
+		differ("warnings"; .warnings; [])'
+	gs_report --quiet "$WAITING"
+	assert_equal "$status:$stderr" 0:
+	gs inspect "$WAITING"
+	assert_output --regexp "The program's own malloc is jemalloc"
 }
 
 # Killed while it is being looked at; every outcome must be a clean one.
@@ -225,4 +257,46 @@ refused() {
 	assert_equal "$status" 1
 	run jq -r '.target.pid' <<<"$output"
 	assert_output "$VICTIM_PID"
+}
+
+# inspected PID: live and stopped, there is a whole report.
+inspected() {
+	local option
+	for option in --stop --; do
+		DEBUGINFOD_URLS='' gs_report "$option" "$1"
+		assert_equal "$stderr" ""
+		assert_equal "$status" 0
+		assert_no_problems adds_up_problems
+	done
+}
+
+@test "no obstacle: a 32-bit process" {
+	build_waiting gcc -m32
+	start_waiting "$WAITER"
+	inspected "$WAITING"
+	assert_no_problems 'differ("machine"; .target.machine; "i386")'
+}
+
+# A libc that nobody has debug symbols for: the same code under another build-id.
+@test "no obstacle: no debug symbols" {
+	need readelf
+	local libc loader offset dir=$BATS_TEST_TMPDIR/lib
+	libc=$(ldd "$MKHEAP" | awk '$1 == "libc.so.6" { print $3 }')
+	loader=$(ldd "$MKHEAP" | awk '/ld-linux/ { print $1 }')
+	mkdir "$dir"
+	cp "$libc" "$dir/libc.so.6"
+	# the id follows the note's three words and its name, "GNU"
+	offset=$(readelf -SW "$dir/libc.so.6" |
+		awk '{ sub(/^ *\[ *[0-9]+\] */, "") } $1 == ".note.gnu.build-id" { print $4 }')
+	[[ $offset ]] || skip "libc has no build-id"
+	printf 'not a known one' |
+		dd of="$dir/libc.so.6" bs=1 seek=$((0x$offset + 16)) conv=notrunc status=none
+	victim_run "$loader" --library-path "$dir" "$MKHEAP" one-chunk
+	run grep -F "$dir/libc.so.6" "/proc/$VICTIM_PID/maps"
+	assert_success
+	inspected "$VICTIM_PID"
+	assert_no_problems 'differ("symbols"; .allocator.symbols; "structure"),
+		malloc_info_problems($truth), mallinfo_problems($truth)' \
+		--argjson truth "$VICTIM_TRUTH"
+	victim_is_well
 }

@@ -42,30 +42,6 @@ start() {
 	wait_for 60 grep -qF "$text" "$DIR/out"
 }
 
-# The numbers of malloc_info, as JSON like the truth of mkheap.
-parse_malloc_info() {
-	awk '
-	function attribute(name,   s) {
-		s = $0
-		if (!sub(".* " name "=\"", "", s))
-			return 0
-		sub("\".*", "", s)
-		return s
-	}
-	function put(name, value) { item = item ",\"" name "\":" value }
-	/^<heap / { item = "\"nr\":" attribute("nr"); inside = 1 }
-	!inside { next }
-	/^<total type="(fast|rest)"/ {
-		put(attribute("type") "_count", attribute("count"))
-		put(attribute("type") "_bytes", attribute("size"))
-	}
-	/^<system type="current"/ { put("system_bytes", attribute("size")) }
-	/^<system type="max"/ { put("system_max_bytes", attribute("size")) }
-	/^<aspace type="subheaps"/ { put("subheaps", attribute("size")) }
-	/^<\/heap>/ { list = list (list ? "," : "") "{" item "}"; inside = 0 }
-	END { print "{\"arenas\":[" list "]}" }' "$1"
-}
-
 answers() {
 	grep -c '^</malloc>' "$DIR/info.$PID" || true
 }
@@ -85,10 +61,11 @@ malloc_info_of() {
 	INFO=$(parse_malloc_info "$DIR/one")
 }
 
-# compare: inspect the program live and stopped, and hold both against malloc_info.
+# compare: inspect the program live, stopped, and without symbols, and hold each against
+# malloc_info.
 compare() {
 	local option before try
-	for option in -- --stop; do
+	for option in -- --stop --no-debuginfo; do
 		for ((try = 0; try < 10; try++)); do
 			malloc_info_of
 			before=$INFO
@@ -102,6 +79,7 @@ compare() {
 		assert_no_problems adds_up_problems
 		assert_no_problems 'malloc_info_problems($truth)' --argjson truth "$INFO"
 	done
+	assert_no_problems 'differ("symbols"; .allocator.symbols; "structure")'
 }
 
 @test "python3" {
@@ -171,4 +149,59 @@ sys.stdin.read()'
 	start ready gdb -nx -q -iex 'set debuginfod enabled off' "$GLIBCSTALL" \
 		-ex 'info functions main' -ex 'echo ready\n'
 	compare
+}
+
+# is_listening: nginx's and redis-server's sockets are there once they take connections.
+is_listening() {
+	[[ -S $DIR/socket ]]
+}
+
+@test "nginx" {
+	need nginx
+	cat >"$DIR/nginx.conf" <<-END
+		daemon off;
+		master_process off;
+		pid $DIR/pid;
+		error_log stderr notice;
+		events { }
+		http {
+			access_log off;
+			client_body_temp_path $DIR/tmp;
+			server { listen unix:$DIR/socket; }
+		}
+	END
+	start 'event method' nginx -e stderr -c "$DIR/nginx.conf"
+	wait_for 60 is_listening
+	compare
+}
+
+@test "mariadb" {
+	need mariadbd mariadb-install-db setpriv
+	[[ $EUID != 0 ]] || AS=(setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all)
+	"${AS[@]}" mariadb-install-db --no-defaults --auth-root-authentication-method=normal \
+		--datadir="$DIR/data" >"$DIR/log" 2>&1 3>&- ||
+		skip "mariadb-install-db does not work here: $(tail -n 1 "$DIR/log")"
+	start 'ready for connections' mariadbd --no-defaults --datadir="$DIR/data" \
+		--socket="$DIR/socket" --skip-networking --innodb-buffer-pool-size=8M
+	compare
+}
+
+# Debian's uses jemalloc; what libc's own malloc holds beside it is small.
+@test "redis-server" {
+	need redis-server
+	mkfifo "$DIR/in"
+	redis-server --port 0 --unixsocket "$DIR/socket" --dir "$DIR" --save '' \
+		>"$DIR/out" 2>&1 3>&- 4>&- &
+	PID=$!
+	STARTED+=("$PID")
+	wait_for 60 is_listening
+	ldd "$(command -v redis-server)" | grep -q jemalloc || skip "this one has no jemalloc"
+	gs inspect -J "$PID"
+	if ((status == 0)); then
+		run jq -r .program_malloc.name <<<"$output"
+		assert_output jemalloc
+	else
+		assert_fails_cleanly
+		assert_regex "$stderr" "$PID: its malloc is jemalloc, in "
+	fi
 }
