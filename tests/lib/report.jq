@@ -16,7 +16,7 @@ def free_bytes: tcache_bytes + fastbin_bytes + .free.bin_bytes + .free.top_bytes
 
 def heap_name: "heap \(.address)";
 
-def numbers:
+def account_numbers:
 	[ .mapped_bytes, .resident_bytes, .swapped_bytes, .live_bytes, .live_chunks,
 	  .overhead_bytes, .stalled_bytes, .stalled_swapped_bytes, .reclaimable_bytes,
 	  .returned_bytes, .unsettled_bytes, (.free.tcache_bytes // 0),
@@ -24,8 +24,8 @@ def numbers:
 	  .free.bin_bytes, .free.bin_chunks, .free.top_bytes ];
 
 def account_problems($name):
-	problem(numbers | any(type != "number" or . < 0 or . != floor);
-		"\($name): not all numbers: \(numbers)"),
+	problem(account_numbers | any(type != "number" or . < 0 or . != floor);
+		"\($name): not all numbers: \(account_numbers)"),
 	differ("\($name): live + overhead + free"; .live_bytes + .overhead_bytes + free_bytes;
 	       .mapped_bytes),
 	differ("\($name): stalled + swapped + returned";
@@ -37,8 +37,9 @@ def account_problems($name):
 
 # The parts' accounts must add up to the whole's, number by number.
 def sum_problems($name; $parts; $whole):
-	([ range($whole | numbers | length) as $i | [ $parts[] | numbers[$i] ] | add // 0 ]) as $sum
-	| differ("\($name): sum of parts"; $sum; $whole | numbers);
+	([ range($whole | account_numbers | length) as $i
+	   | [ $parts[] | account_numbers[$i] ] | add // 0 ]) as $sum
+	| differ("\($name): sum of parts"; $sum; $whole | account_numbers);
 
 def adds_up_problems:
 	(.totals | account_problems("totals")),
@@ -112,7 +113,7 @@ def foreign_problems($facts):
 
 # malloc was never used.
 def untouched_problems:
-	(.totals | differ("totals"; numbers; numbers | map(0))),
+	(.totals | differ("totals"; account_numbers; account_numbers | map(0))),
 	differ("mmapped"; .mmapped | .chunks, .bytes; 0);
 
 # The settings of a process that changed none, by the version that its libc tells of itself.
