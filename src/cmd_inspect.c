@@ -354,8 +354,8 @@ static void warn_program_malloc(const struct inspect *in, const char *subject,
 
 	if (path && !in->given['q'])
 		gs_message(in->command->name,
-			   "%s: its malloc is %s%sin %s; the report is of glibc's beside it", subject,
-			   name ? name : "", name ? ", " : "", path);
+			   "%s: its malloc is %s%sin %s; the report is of glibc's beside it",
+			   subject, name ? name : "", name ? ", " : "", path);
 }
 
 /* subject: what messages call it. */

@@ -139,6 +139,7 @@ static void verify_layout(struct find *f)
 		gs_err_free(err);
 		return;
 	}
+	dwarf.heap_max = f->m->layout.heap_max;	/* no member tells it, but settings */
 	if (gs_layout_equal(&f->m->layout, &dwarf, &member))
 		f->snapshot->allocator.checks++;
 	else

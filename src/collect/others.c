@@ -128,7 +128,8 @@ static void read_copy(struct gs_other *other, struct gs_ranges *taken, struct gs
 {
 	struct gs_reading r = {
 		.mem = main->mem, .m = &other->m, .maps = main->maps, .threads = main->threads,
-		.taken = taken, .images = main->images, .live = main->live, .snapshot = other->snapshot,
+		.taken = taken, .images = main->images, .live = main->live,
+		.snapshot = other->snapshot,
 	};
 
 	gs_snapshot_clear_heap(other->snapshot, 0);

@@ -47,7 +47,7 @@ const struct gs_ranges *gs_others_images(const struct gs_others *others);
 /** The copy in module, or NULL. */
 struct gs_other *gs_others_of(const struct gs_others *others, const struct gs_module *module);
 
-/** Bytes that the malloc m has from the kernel, as it counts them itself; 0 if it cannot be read. */
+/** Bytes that the malloc m has from the kernel by its own count; 0 if it cannot be read. */
 uint64_t gs_malloc_held(struct gs_mem *mem, const struct gs_malloc *m);
 
 /**

@@ -69,7 +69,7 @@ static bool is_possible(const struct gs_par_search *s, const struct gs_par_varia
 	       p->test <= 65536 && (p->hp_pagesize & (p->hp_pagesize - 1)) == 0 &&
 	       (!p->sbrk_base || (map && map->prot & GS_PROT_W)) && p->tcache_bins <= 76 &&
 	       p->tcache_count <= 65535 &&
-	       (v->tcache_count == GS_NO_MEMBER || p->tcache_bins || !p->tcache_count);
+	       (v->tcache_count == GS_NO_MEMBER || p->tcache_bins);
 }
 
 /* Does the contiguous main arena that starts at sbrk_base end where its top chunk does? */
@@ -81,18 +81,24 @@ static bool ends_at_top(const struct gs_par_search *s, const struct par *p)
 	return p->sbrk_base && system && top >= p->sbrk_base && top - p->sbrk_base < system;
 }
 
-static unsigned score(const struct gs_par_search *s, const struct par *p)
+/* What all variants begin with. */
+static unsigned score_head(const struct gs_par_search *s, const struct par *p)
+{
+	return (p->test == (s->word == 8 ? 8 : 2) ? 2 : 0) + (p->pad == THRESHOLD ? 2 : 0) +
+	       (p->trim == THRESHOLD ? 2 : 0) +
+	       (p->mmap == THRESHOLD || (p->mmap && p->trim == 2 * p->mmap) ? 2 : 0);
+}
+
+/* What lies elsewhere in every variant: without any of it, there is nothing to tell them apart. */
+static unsigned score_tail(const struct gs_par_search *s, const struct par *p)
 {
 	const struct gs_map *map = gs_maps_find(s->maps, p->sbrk_base);
 
 	return (p->n_mmaps_max == N_MMAPS_MAX ? 3 : 0) +
 	       (map && map->start == p->sbrk_base && !strcmp(map->path, "[heap]") ? 4 : 0) +
-	       (ends_at_top(s, p) ? 4 : 0) + (p->test == (s->word == 8 ? 8 : 2) ? 2 : 0) +
-	       (p->tcache_bins == 64 ? 2 : 0) +
+	       (ends_at_top(s, p) ? 4 : 0) + (p->tcache_bins == 64 ? 2 : 0) +
 	       (p->tcache_max >= 1020 && p->tcache_max <= 1041 ? 2 : 0) +
-	       (p->tcache_count == 7 || p->tcache_count == 16 ? 2 : 0) +
-	       (p->pad == THRESHOLD ? 2 : 0) + (p->trim == THRESHOLD ? 2 : 0) +
-	       (p->mmap == THRESHOLD || (p->mmap && p->trim == 2 * p->mmap) ? 2 : 0);
+	       (p->tcache_count == 7 || p->tcache_count == 16 ? 2 : 0);
 }
 
 struct best {
@@ -120,8 +126,8 @@ static void try_variant(const struct gs_par_search *s, const struct gs_par_varia
 		read_par(s, v, at, &par);
 		if (!is_possible(s, v, &par))
 			continue;
-		unsigned points = score(s, &par);
-		if (points < SCORE_MIN || points < best->score)
+		unsigned tail = score_tail(s, &par), points = score_head(s, &par) + tail;
+		if (!tail || points < SCORE_MIN || points < best->score)
 			continue;
 		/* Variants that differ only behind what they share are no rivals. */
 		best->tied = points == best->score && at != best->at;

@@ -96,7 +96,7 @@ bool gs_segment_first(struct gs_segment_search *s, struct gs_extent *ret)
 
 	s->map = 0;
 	s->from = 0;
-	s->first_end = 0;
+	s->brk_done = 0;
 	s->tried = 0;
 	if (!limit)
 		return false;
@@ -161,7 +161,7 @@ static bool next_mapped(struct gs_segment_search *s, struct gs_extent *ret)
 {
 	const struct gs_layout *l = &s->m->layout;
 	size_t first = (size_t)gs_layout_align_chunk(l, 0), page_size = s->mem->page_size;
-	gs_addr first_end = (s->first_end + page_size - 1) & ~(gs_addr)(page_size - 1);
+	gs_addr brk_done = (s->brk_done + page_size - 1) & ~(gs_addr)(page_size - 1);
 
 	for (; s->map < s->maps->len; s->map++, s->from = 0) {
 		const struct gs_map *map = &s->maps->data[s->map];
@@ -174,8 +174,8 @@ static bool next_mapped(struct gs_segment_search *s, struct gs_extent *ret)
 		while (gs_page_scan_next(s->scan, &page, &words)) {
 			gs_addr skip_to = gs_ranges_find(s->exclude, page);
 			/* The first segment may be a mapping too, and later ones lie below it. */
-			if (page >= s->sbrk_base && page < s->first_end)
-				skip_to = first_end;
+			if (page >= s->sbrk_base && page < s->brk_done)
+				skip_to = brk_done;
 			if (!skip_to)
 				skip_to = page + gs_mmapped_length(l, words, map->end - page,
 								   page_size);
@@ -198,16 +198,18 @@ static bool next_mapped(struct gs_segment_search *s, struct gs_extent *ret)
 bool gs_segment_next(struct gs_segment_search *s, gs_addr after, struct gs_extent *ret)
 {
 	gs_addr limit = brk_end(s);
+	bool in_mappings = s->map || s->from;
 
-	if (!s->first_end)
-		s->first_end = after;
+	/* Before mappings are searched it were segments of the brk area, one after the other. */
+	if (!s->brk_done || (!in_mappings && !s->no_brk && after <= limit))
+		s->brk_done = after;
 	if (!s->no_brk && after < limit && after > s->sbrk_base &&
 	    next_in_brk(s, after, limit, ret))
 		return true;
 	if (!(s->arena.flags & GS_ARENA_NONCONTIGUOUS))
 		return false;
-	if (s->from < after && s->map < s->maps->len && after > s->maps->data[s->map].start &&
-	    after <= s->maps->data[s->map].end)
+	if (in_mappings && s->from < after && s->map < s->maps->len &&
+	    after > s->maps->data[s->map].start && after <= s->maps->data[s->map].end)
 		s->from = after;
 	return next_mapped(s, ret);
 }

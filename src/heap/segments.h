@@ -27,7 +27,7 @@ struct gs_segment_search {
 	struct gs_arena_state arena;		/* main_arena */
 	gs_addr top_end;			/* end of its top chunk */
 	gs_addr sbrk_base;
-	gs_addr first_end;			/* end of the first segment, 0: not yet */
+	gs_addr brk_done;			/* end of the last segment there, 0: not yet */
 	size_t map;				/* mapping that is being searched */
 	gs_addr from;				/* go on in it at this address */
 	uint64_t tried;				/* bytes read for what was no segment */

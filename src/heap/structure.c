@@ -175,6 +175,14 @@ static bool ring_closes(struct search *s, gs_addr main, gs_addr first, unsigned 
 
 /* --- candidates --- */
 
+/* Does top point to a chunk, not to nothing or into the arena itself? */
+static bool is_used(const struct search *s, gs_addr arena, const struct gs_arena_variant *v)
+{
+	gs_addr top = word_at(s, arena + v->top);
+
+	return top && (top < arena || top - arena >= v->size);
+}
+
 /*
  * Which variant has its bins there, and sums behind next that can be its? A17 and A23 differ
  * only there.
@@ -190,8 +198,8 @@ static const struct gs_arena_variant *match_variant(const struct search *s, gs_a
 		uint64_t max = word_at(s, arena + v->max_system_mem);
 		uint64_t attached = v->attached_threads == GS_NO_MEMBER ?
 			1 : word_at(s, arena + v->attached_threads);
-		if (system <= max && (!system || system >= s->mem->page_size) &&
-		    attached < GS_MAX_ARENAS * 64)
+		uint64_t least = is_used(s, arena, v) || system ? s->mem->page_size : 0;
+		if (system <= max && system >= least && attached < GS_MAX_ARENAS * 64)
 			return v;
 	}
 	return NULL;

@@ -16,7 +16,8 @@ enum {
 	/* From the robust list head to the TCB: 0x2e0 on x86-64, 0x6c on i386, 0x660 on aarch64. */
 	TCB_REACH = 0x800,
 	BLOCK_REACH = 0x1000,	/* from the TCB to the first TLS block: as that is aligned */
-	DTVS_MAX = 16384,	/* tables tried for one thread */
+	DTV_MAX = 65536,	/* modules of a dtv; real ones have tens */
+	TRIES_MAX = 16384,	/* dtvs tried for one thread */
 };
 
 /* Where the TCB of a program without threads is looked for: bytes of one mapping, and of all. */
@@ -81,7 +82,7 @@ struct look {
 	struct gs_mem *mem;
 	uint8_t word;
 	const struct abi *abi;
-	unsigned dtvs_left;	/* tables that may still be tried for this thread */
+	unsigned tries_left;	/* dtvs that may still be tried for this thread */
 };
 
 struct tcb {
@@ -127,24 +128,35 @@ static gs_addr dtv_by_self(struct look *look, const char *tcb, gs_addr tp)
 	return get_word(tcb + w, w);
 }
 
+/* Before a dtv's blocks: how many there are, 0, the generation of the list of modules, 0. */
+static bool is_dtv(struct look *look, gs_addr dtv)
+{
+	uint8_t w = look->word;
+	char words[4 * 8];
+
+	if (!dtv || dtv % (2u * w) || !gs_mem_try(look->mem, dtv - 2u * w, words, 4u * w))
+		return false;
+	return get_word(words, w) - 1 < DTV_MAX && !get_word(words + w, w) &&
+	       get_word(words + 2 * w, w) <= UINT32_MAX && !get_word(words + 3 * w, w);
+}
+
 /*
  * On aarch64 struct pthread ends where the thread pointer is. There lie the dtv and a word that
- * is never used, and behind them the first TLS block, to which the dtv leads: nothing else points
- * to a table that points right back.
+ * is never used, and behind them the first TLS block. That the dtv leads there is not enough:
+ * pointers to what a thread keeps of its own (pthread_setspecific) lead all over the struct.
  */
 static gs_addr dtv_by_block(struct look *look, const char *tcb, gs_addr tp)
 {
 	uint8_t w = look->word;
 	gs_addr dtv = get_word(tcb, w);
 	struct gs_tls tls = {};
-
-	if (!dtv || dtv % (2u * w) || get_word(tcb + w, w) || tp > GS_NO_ADDR - BLOCK_REACH ||
-	    !look->dtvs_left)
-		return 0;
-	look->dtvs_left--;
-	if (!read_dtv(look, dtv, &tls))
-		return 0;
 	bool leads_back = false;
+
+	if (!dtv || get_word(tcb + w, w) || tp > GS_NO_ADDR - BLOCK_REACH || !look->tries_left)
+		return 0;
+	look->tries_left--;
+	if (!is_dtv(look, dtv) || !read_dtv(look, dtv, &tls))
+		return 0;
 	for (size_t i = 0; i < tls.n; i++)
 		leads_back |= tls.blocks[i] >= tp + 2u * w && tls.blocks[i] < tp + BLOCK_REACH;
 	free(tls.blocks);
@@ -290,7 +302,7 @@ void gs_tls_list_read(struct gs_mem *mem, uint16_t machine, uint8_t word,
 
 	for (size_t i = 0; i < threads->len && look.abi; i++) {
 		struct gs_tls tls = { .tid = threads->data[i].tid };
-		look.dtvs_left = DTVS_MAX;
+		look.tries_left = TRIES_MAX;
 		struct tcb tcb;
 		if (!thread_tcb(&look, &threads->data[i], maps, threads->len == 1, &tcb) ||
 		    !read_dtv(&look, tcb.dtv, &tls))

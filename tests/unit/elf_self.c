@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <gnu/libc-version.h>
 #include <link.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include "elf/module.h"
 #include "elf/symtab.h"
+#include "elf/tpoff.h"
 
 struct self {
 	struct gs_target *target;
@@ -214,6 +216,36 @@ static void test_tls_symbols(void **state)
 	gs_symtab_free(symtab);
 }
 
+/* errno is a variable of libc's that everybody knows the address of. */
+static void test_tpoff(void **state)
+{
+	struct self *self = *state;
+	const uintptr_t tp = (uintptr_t)__builtin_thread_pointer();
+	struct gs_module *libc;
+	struct gs_tpoff tpoff;
+
+	assert_null(gs_modules_libc(&self->modules, &libc));
+	assert_true(gs_tpoff_read(libc, self->mem, &tpoff));
+	assert_in_range(tpoff.n, 2, GS_TPOFF_MAX);
+	const uint64_t offset = (uintptr_t)&errno - (tp + tpoff.block);
+	assert_in_range(offset, 0, libc->tls_memsz - sizeof(errno));
+	assert_true(gs_tpoff_has(&tpoff, offset));
+	assert_false(gs_tpoff_has(&tpoff, libc->tls_memsz));
+}
+
+static void test_no_tpoff(void **state)
+{
+	struct self *self = *state;
+	struct gs_module *libc;
+	struct gs_tpoff tpoff;
+
+	assert_null(gs_modules_libc(&self->modules, &libc));
+	const uint64_t size = libc->dynamic_size;
+	libc->dynamic_size = 0;
+	assert_false(gs_tpoff_read(libc, self->mem, &tpoff));
+	libc->dynamic_size = size;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -223,6 +255,8 @@ int main(void)
 		cmocka_unit_test(test_symbolizer),
 		cmocka_unit_test(test_symtab),
 		cmocka_unit_test(test_tls_symbols),
+		cmocka_unit_test(test_tpoff),
+		cmocka_unit_test(test_no_tpoff),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -24,7 +24,7 @@ struct gs_fake_layout {
 	struct gs_layout layout;
 };
 
-#define GS_FAKE_LAYOUTS 8
+#define GS_FAKE_LAYOUTS 15
 
 extern const struct gs_fake_layout gs_fake_layouts[GS_FAKE_LAYOUTS];
 

@@ -101,8 +101,8 @@ static void members_are_in_order(void **state)
 {
 	static const char *const root_names[] = {
 		"schema", "version", "time", "target", "allocator", "program_malloc", "capture",
-		"mallopt", "totals", "arenas", "mmapped", "not_malloc", "other_allocators", "what_if", "findings",
-		"warnings",
+		"mallopt", "totals", "arenas", "mmapped", "not_malloc", "other_allocators",
+		"what_if", "findings", "warnings",
 	};
 	static const char *const heap_names[] = {
 		"address", "end", "reserved_bytes", "position", "idle", "stable", "mapped_bytes",
@@ -191,6 +191,22 @@ static void unknown_is_null(void **state)
 	json_decref(root);
 }
 
+static void other_mallocs_are_listed(void **state)
+{
+	static const char *const names[] = { "allocator", "totals", "arenas", "mmapped" };
+	json_t *root = parse_sample(GS_SAMPLE_OTHERS);
+	json_t *others = get(root, "other_allocators");
+
+	assert_text(get(root, "program_malloc"), "name", "jemalloc");
+	assert_int_equal(json_array_size(others), 2);
+	assert_members(json_array_get(others, 0), names, N(names));
+	json_t *debug = json_array_get(others, 1);
+	assert_null_member(get(debug, "allocator"), "version");
+	assert_number(get(debug, "totals"), "mapped_bytes",
+		      json_integer_value(get(first(debug, "arenas"), "mapped_bytes")));
+	json_decref(root);
+}
+
 static void hostile_text_is_escaped(void **state)
 {
 	static const char evil[] = "a\033[31mb\nc\xef\xbf\xbd" "d\xef\xbf\xbd\xef\xbf\xbd"
@@ -246,6 +262,7 @@ int main(void)
 		cmocka_unit_test(values_are_those_of_the_snapshot),
 		cmocka_unit_test(cached_pins_say_where),
 		cmocka_unit_test(unknown_is_null),
+		cmocka_unit_test(other_mallocs_are_listed),
 		cmocka_unit_test(hostile_text_is_escaped),
 		cmocka_unit_test(compact_is_one_line),
 		cmocka_unit_test(full_disk_shows_in_ferror),

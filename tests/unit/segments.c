@@ -295,6 +295,107 @@ static void foreign_memory_that_looks_like_chunks(void **state)
 	end(&t);
 }
 
+/* A segment behind foreign memory may begin at a page, as one outside the brk area does. */
+static void what_was_met_in_the_brk_area_is_not_met_again(void **state)
+{
+	const struct gs_layout *l = gs_fake_layout("2.36 x86-64");
+	const gs_addr low = mmap_base(l);
+	struct gs_extent extent;
+	struct search t;
+
+	begin(&t, l);
+	t.s.arena.flags = GS_ARENA_NONCONTIGUOUS;
+	gs_addr base = add_map(&t, brk_base(l), 99);
+	add_segment(&t, base, 33 * PAGE, GS_FAKE_END_FENCE);
+	add_segment(&t, base + 66 * PAGE, 33 * PAGE, GS_FAKE_END_FENCE);
+	add_map(&t, low, 33);
+	add_segment(&t, low, 33 * PAGE, GS_FAKE_END_TOP);
+	assert_true(first(&t, &extent));
+	assert_true(gs_segment_next(&t.s, base + 33 * PAGE, &extent));
+	assert_true(extent.start == base + 66 * PAGE);
+	assert_true(gs_segment_next(&t.s, base + 99 * PAGE, &extent));
+	assert_true(extent.start == low);
+	assert_false(gs_segment_next(&t.s, low + 33 * PAGE, &extent));
+	end(&t);
+}
+
+/*
+ * The libc of another namespace has no brk: the first segment is a mapping too, and the kernel puts
+ * later ones below it, as one mapping with it.
+ */
+static void segments_below_the_first(void **state)
+{
+	const struct gs_layout *l = gs_fake_layout("2.36 x86-64");
+	const gs_addr low = mmap_base(l), middle = low + 33 * PAGE, base = low + 66 * PAGE;
+	struct gs_extent extent;
+	struct search t;
+
+	begin(&t, l);
+	add_map(&t, low, 99);
+	t.s.sbrk_base = base;
+	t.s.no_brk = true;
+	t.s.arena.flags = GS_ARENA_NONCONTIGUOUS;
+	add_segment(&t, base, 33 * PAGE, GS_FAKE_END_FENCE);
+	add_segment(&t, middle, 33 * PAGE, GS_FAKE_END_FENCE);
+	add_segment(&t, low, 33 * PAGE, GS_FAKE_END_TOP);
+	assert_true(first(&t, &extent));
+	assert_true(extent.start == base);
+	assert_true(gs_segment_next(&t.s, base + 33 * PAGE, &extent));
+	assert_true(extent.start == low);
+	assert_true(extent.top == t.s.arena.top);
+	assert_true(gs_segment_next(&t.s, middle, &extent));
+	assert_true(extent.start == middle);
+	assert_false(gs_segment_next(&t.s, base, &extent));
+	end(&t);
+}
+
+/* A closed segment with one binned chunk, in a list of the arena at arena. */
+static void add_closed(struct search *t, gs_addr start, gs_addr arena)
+{
+	const struct gs_layout *l = &t->m.layout;
+	struct gs_fake_heap h;
+
+	gs_fake_segment_begin(&h, t->fake, l, start, 2 * PAGE);
+	gs_fake_chunk(&h, 64, GS_FAKE_LIVE);
+	gs_addr binned = gs_fake_chunk(&h, 1024, GS_FAKE_BINNED);
+	gs_fake_put(t->fake, l, binned + 2u * l->word, arena + 0x200);
+	gs_fake_chunk(&h, 64, GS_FAKE_LIVE);
+	gs_fake_chunk(&h, gs_fake_room(&h), GS_FAKE_LIVE);
+	gs_fake_fence(&h);
+	gs_fake_heap_fini(&h);
+}
+
+static void segments_of_another_copy(void **state)
+{
+	const struct gs_layout *l = gs_fake_layout("2.36 x86-64");
+	const gs_addr low = mmap_base(l), ours = 0x7f5000000000, theirs = 0x7f6000000000;
+	struct gs_ranges images = {};
+	struct gs_extent extent;
+	struct search t;
+
+	begin(&t, l);
+	gs_addr base = add_map(&t, brk_base(l), 33);
+	add_segment(&t, base, 33 * PAGE, GS_FAKE_END_TOP);
+	add_map(&t, low, 6);
+	add_closed(&t, low, theirs);
+	add_closed(&t, low + 2 * PAGE, ours);
+	add_closed(&t, low + 4 * PAGE, 0x1000);	/* a list that leads nowhere */
+	t.s.arena.flags = GS_ARENA_NONCONTIGUOUS;
+	t.m.image_start = ours;
+	t.m.image_end = ours + PAGE;
+	gs_ranges_add(&images, ours, ours + PAGE);
+	gs_ranges_add(&images, theirs, theirs + PAGE);
+	t.s.images = &images;
+	assert_true(first(&t, &extent));
+	assert_true(gs_segment_next(&t.s, extent.end, &extent));
+	assert_true(extent.start == low + 2 * PAGE);
+	assert_true(gs_segment_next(&t.s, low + 4 * PAGE, &extent));
+	assert_true(extent.start == low + 4 * PAGE);
+	assert_false(gs_segment_next(&t.s, low + 6 * PAGE, &extent));
+	gs_ranges_fini(&images);
+	end(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +407,9 @@ int main(void)
 		cmocka_unit_test(foreign_memory_in_the_brk_area),
 		cmocka_unit_test(segments_by_mmap),
 		cmocka_unit_test(foreign_memory_that_looks_like_chunks),
+		cmocka_unit_test(what_was_met_in_the_brk_area_is_not_met_again),
+		cmocka_unit_test(segments_below_the_first),
+		cmocka_unit_test(segments_of_another_copy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

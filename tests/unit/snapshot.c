@@ -99,6 +99,13 @@ static size_t in_use_after_a_life(void)
 	s->n_not_malloc = 1;
 	s->not_malloc = gs_xcalloc(1, sizeof(*s->not_malloc));
 	s->not_malloc[0].name = text();
+	s->program_malloc.name = text();
+	s->program_malloc.path = text();
+	s->n_others = 1;
+	s->others = gs_xcalloc(1, sizeof(struct gs_snapshot *));
+	s->others[0] = gs_snapshot_new();
+	fill_identity(s->others[0]);
+	fill_arena(s->others[0]);
 	gs_snapshot_warn(s, "one");
 	gs_snapshot_free(s);
 	return mallinfo2().uordblks;
@@ -114,12 +121,33 @@ static void free_releases_everything(void **state)
 	assert_int_equal(in_use_after_a_life(), before);
 }
 
+static void clearing_keeps_what_was_known_before(void **state)
+{
+	struct gs_snapshot *s = gs_snapshot_new();
+
+	fill_identity(s);
+	fill_arena(s);
+	gs_snapshot_warn(s, "of the search");
+	gs_snapshot_warn(s, "of the heap");
+	gs_snapshot_clear_heap(s, 1);
+	assert_int_equal(s->n_arenas, 0);
+	assert_int_equal(s->n_warnings, 1);
+	assert_string_equal(s->warnings[0], "of the search");
+	assert_non_null(s->allocator.path);
+	gs_snapshot_clear_heap(s, 0);
+	assert_int_equal(s->n_warnings, 0);
+	gs_snapshot_warn(s, "again");
+	assert_string_equal(s->warnings[0], "again");
+	gs_snapshot_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(new_is_empty),
 		cmocka_unit_test(warnings_are_kept_in_order),
 		cmocka_unit_test(free_releases_everything),
+		cmocka_unit_test(clearing_keeps_what_was_known_before),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
