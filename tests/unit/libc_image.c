@@ -188,8 +188,15 @@ static void add_module(struct gs_libc_image *im)
 		.path = path, .map_start = im->data, .map_end = im->data_end,
 		.word = im->layout.word, .machine = im->layout.word == 8 ? EM_X86_64 : EM_386,
 		.segments = &im->segment, .n_segments = 1, .tls_memsz = GS_LIBC_TLS_SIZE,
-		.fd = -1, .map = &im->maps_data[0], .mem = &im->fake->mem,
+		.fd = -1, .map = gs_maps_find(&im->maps, im->data), .mem = &im->fake->mem,
 	};
+}
+
+static int compare_maps(const void *a, const void *b)
+{
+	const struct gs_map *x = a, *y = b;
+
+	return (x->start > y->start) - (x->start < y->start);
 }
 
 struct gs_libc_image *gs_libc_image_new(const struct gs_layout *layout, bool has_threads)
@@ -212,8 +219,9 @@ struct gs_libc_image *gs_libc_image_new(const struct gs_layout *layout, bool has
 	if (has_threads)
 		add_thread_arena(im);
 	gs_libc_image_put_par(im, im->mp);
-	add_module(im);
 	im->maps.data = im->maps_data;
+	qsort(im->maps.data, im->maps.len, sizeof(*im->maps.data), compare_maps);
+	add_module(im);
 	im->threads.data = im->threads_data;
 	im->where = (struct gs_find){
 		.maps = &im->maps, .mem = &im->fake->mem, .threads = &im->threads,
